@@ -1,0 +1,62 @@
+"""Faults that end a command: one line on stderr, one exit code, no traceback.
+
+::
+
+    BaylingError                exit
+    ├── UserError               2     usage, configuration or input; found first, nothing changed
+    ├── IncompleteError         3     cells that a system planned are not finished
+    ├── IncomparableError       4     nothing is left that may be compared
+    └── RuntimeFault            5     engine, memory or disk failed after work began
+
+Anything else that escapes is a bug and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BaylingError(Exception):
+    """Base of all faults; the message says what is wrong, where, and what to do."""
+
+    exit_code = 5
+
+
+class UserError(BaylingError):
+    """A fault that the user can mend; nothing was changed."""
+
+    exit_code = 2
+
+
+class IncompleteError(BaylingError):
+    """Cells that a system planned are not finished."""
+
+    exit_code = 3
+
+
+class IncomparableError(BaylingError):
+    """Nothing is left that may be compared."""
+
+    exit_code = 4
+
+
+class RuntimeFault(BaylingError):
+    """Something failed after work had begun."""
+
+    exit_code = 5
+
+
+def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserError:
+    """Build the error for an unknown name: the nearest known ones, or the whole short list.
+
+    ``hint`` is the command that lists the rest, without the full stop.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    text = f"unknown {kind} {name!r}."
+    if near:
+        text += f" Did you mean {' or '.join(repr(n) for n in near)}?"
+    elif 0 < len(names) <= 12:
+        text += f" Known: {', '.join(names)}."
+    if hint:
+        text += f" {hint}."
+    return UserError(text)
