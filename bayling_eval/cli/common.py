@@ -1,0 +1,193 @@
+"""What verbs share: options, progress on stderr, and one way to print rows on stdout."""
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.cells import cell_len
+
+C = TypeVar("C", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+
+FORMATS = ("table", "md", "csv", "latex", "json")
+# A spreadsheet takes a cell that starts so for a formula (CWE-1236).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LATEX = str.maketrans(
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "|": r"\textbar{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)
+
+
+def results_option(command: C) -> C:
+    """Add ``--results`` and the two options of loudness."""
+    for option in (
+        click.option(
+            "--results",
+            type=click.Path(path_type=Path, file_okay=False),
+            envvar="BAYLING_RESULTS",
+            default=Path("results"),
+            show_default=True,
+            help="Folder of results ($BAYLING_RESULTS).",
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+        click.option("-v", "--verbose", is_flag=True, help="Tracebacks of faults."),
+    ):
+        command = option(command)
+    return command
+
+
+def data_option(command: C) -> C:
+    """Add ``--data``."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        envvar="BAYLING_DATA",
+        help="Folder of benchmark data ($BAYLING_DATA); without one, the hub.",
+    )(command)
+
+
+def format_option(command: C) -> C:
+    """Add ``--format`` and ``--json``."""
+    command = click.option("--json", "as_json", is_flag=True, help="Short for --format json.")(
+        command
+    )
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="How to print.",
+    )(command)
+
+
+def progress(quiet: bool, label: str) -> Callable[[str], None]:
+    """Return a function that shows what is being worked on: one changing line, or lines."""
+    if quiet:
+        return lambda _: None
+    plain = not sys.stderr.isatty() or "CI" in os.environ or "NO_COLOR" in os.environ
+
+    def show(text: str) -> None:
+        if plain:
+            click.echo(f"{label}: {text}", err=True)
+        else:
+            click.echo(f"\r\x1b[2K{label}: {text}", nl=False, err=True)
+
+    return show
+
+
+def end_progress(quiet: bool) -> None:
+    """Clear the changing line of a terminal."""
+    if not quiet and sys.stderr.isatty():
+        click.echo("\r\x1b[2K", nl=False, err=True)
+
+
+def emit(
+    document: Row, form: str, columns: Sequence[str], rows: Sequence[Row] | None = None
+) -> None:
+    """Print rows on stdout: JSON the whole document, CSV every key, the others ``columns``."""
+    shown = document["rows"] if rows is None else rows
+    if form == "json":
+        click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1))
+    elif form == "csv":
+        click.echo(_csv(shown, list(shown[0]) if shown else list(columns)), nl=False)
+    elif shown:
+        cells = [[text(key, row.get(key)) for key in columns] for row in shown]
+        click.echo({"table": _table, "md": _markdown, "latex": _latex}[form](columns, cells))
+
+
+def text(key: str, value: Any) -> str:
+    """Return a cell as people read it; a missing value is a dash, never 0."""
+    if value is None or value == []:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2g}" if key.startswith("p_") and value < 0.01 else f"{value:.3f}"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(map(str, value))
+    return printable(str(value))
+
+
+def printable(value: str) -> str:
+    """Return a text that cannot steer a terminal: control characters become visible."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+
+
+def _csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_csv_cell(row[key]) for key in columns] for row in rows)
+    return buffer.getvalue()
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        value = "; ".join(map(str, value))
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    widths = [max(cell_len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+    lines = []
+    for row in [columns, *cells]:
+        padded = [
+            " " * (w - cell_len(c)) + c if right else c + " " * (w - cell_len(c))
+            for c, w, right in zip(row, widths, numeric, strict=True)
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+    rule = ["--:" if right else "---" for right in numeric]
+    escaped = [[cell.replace("|", r"\|").replace("<", "&lt;") for cell in row] for row in cells]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [columns, rule, *escaped])
+
+
+def _latex(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+    spec = "".join("r" if right else "l" for right in numeric)
+    body = [
+        " & ".join(c.replace("–", "--").translate(_LATEX) if c != "–" else "--" for c in row)
+        + r" \\"
+        for row in cells
+    ]
+    head = " & ".join(c.translate(_LATEX) for c in columns) + r" \\"
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{spec}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def _is_number(cell: str) -> bool:
+    return cell == "–" or cell.replace(".", "", 1).replace("-", "", 1).replace("e-", "").isdigit()

@@ -1,0 +1,141 @@
+"""``bayling-eval ls``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayling_eval import languages, plan, published, sources, store, strict_check, tasks
+from bayling_eval.cli import common
+from bayling_eval.errors import unknown
+
+_TASKS = ("task", "family", "src_lang", "tgt_lang", "lang", "output_type", "version")
+_LANGUAGES = (
+    "key",
+    "bcp47",
+    "name",
+    "autonym",
+    "script",
+    "direction",
+    "family",
+    "macro_area",
+    "speakers",
+    "xlmr",
+)
+_SYSTEMS = ("system", "kind", "family", "settings", "selection", "tasks", "scored")
+_COLUMNS = {
+    "tasks": _TASKS,
+    "suites": ("suite", "tasks"),
+    "languages": _LANGUAGES,
+    "models": ("model",),
+    "systems": _SYSTEMS,
+    "published": ("source", "system", "metric", "n", "citation"),
+}
+
+
+@click.command()
+@click.argument("what", metavar="|".join(_COLUMNS))
+@click.option(
+    "--check", is_flag=True, help="tasks: load every one through lm-eval, and fail on a broken one."
+)
+@common.data_option
+@common.format_option
+@common.results_option
+def command(
+    *,
+    what: str,
+    check: bool,
+    data: Path | None,
+    form: str,
+    as_json: bool,
+    results: Path,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """List tasks, suites, languages, models, systems or published scores."""
+    if what not in _COLUMNS:
+        raise unknown("list", what, _COLUMNS)
+    if check:
+        _check(sources.data_folder(data))
+        return
+    rows = _ROWS[what](results)
+    document = {"schema": f"bayling_eval.{what}/1", "rows": rows}
+    common.emit(document, "json" if as_json else form, _COLUMNS[what])
+    if not rows and not quiet:
+        nothing = (
+            "no model presets are bundled yet" if what == "models" else f"no {what} in {results}"
+        )
+        click.echo(nothing, err=True)
+
+
+def _check(data: Path | None) -> None:
+    absent = strict_check.check(data)
+    for line in absent:
+        click.echo(line)
+    click.echo(
+        f"{len(tasks.catalogue())} tasks load; {len(absent)} of them could not be tried on data",
+        err=True,
+    )
+
+
+def _tasks(_: Path) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": t.name,
+            "family": t.family,
+            "src_lang": t.src_lang,
+            "tgt_lang": t.tgt_lang,
+            "lang": t.lang,
+            "output_type": t.output_type,
+            "version": t.version,
+            "chance": t.chance,
+        }
+        for t in tasks.catalogue().values()
+    ]
+
+
+def _suites(_: Path) -> list[dict[str, Any]]:
+    return [
+        {"suite": family, "tasks": len(plan.selected(plan.load(family)).tasks)}
+        for family in tasks.FAMILIES
+    ]
+
+
+def _languages(_: Path) -> list[dict[str, Any]]:
+    return [
+        {
+            **{name: getattr(row, name) for name in _LANGUAGES},
+            "resource_level": row.resource_level,
+            "aliases": dict(row.aliases),
+        }
+        for row in languages.table().values()
+    ]
+
+
+def _systems(results: Path) -> list[dict[str, Any]]:
+    rows = []
+    for system in store.systems(results):
+        for cell in system.cells():
+            manifest = cell.manifest()
+            rows.append(
+                {
+                    "system": system.label,
+                    "kind": system.model.kind,
+                    "family": cell.family,
+                    "settings": cell.settings8,
+                    "selection": cell.selection,
+                    "tasks": len(cell.plan().tasks),
+                    "scored": len(manifest.tasks) if manifest else 0,
+                }
+            )
+    return rows
+
+
+_ROWS = {
+    "tasks": _tasks,
+    "suites": _suites,
+    "languages": _languages,
+    "models": lambda _: [],
+    "systems": _systems,
+    "published": lambda _: published.summary(),
+}

@@ -1,0 +1,36 @@
+"""``bayling-eval scores``."""
+
+from pathlib import Path
+
+import click
+
+from bayling_eval import store
+from bayling_eval.cli import common
+from bayling_eval.evaluate import status_rows
+
+_COLUMNS = ("system", "task", "metric", "value", "ci_low", "ci_high", "n", "signature", "status")
+
+
+@click.command()
+@click.argument("systems", nargs=-1, metavar="[SYSTEM]...")
+@click.option("--metric", "names", multiple=True, help="Only this metric; may be repeated.")
+@common.format_option
+@common.results_option
+def command(
+    *,
+    systems: tuple[str, ...],
+    names: tuple[str, ...],
+    form: str,
+    as_json: bool,
+    results: Path,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Print one row a system, task, metric and signature (all systems by default)."""
+    chosen = [store.find(results, name) for name in systems] or store.systems(results)
+    found = [row for system in chosen for cell in system.cells() for row in status_rows(cell)]
+    rows = [row.model_dump() for row in found if not names or row.metric in names]
+    document = {"schema": "bayling_eval.scores/1", "rows": rows}
+    common.emit(document, "json" if as_json else form, _COLUMNS)
+    if not rows and not quiet:
+        click.echo(f"no scores of {', '.join(systems) or 'any system'} in {results}", err=True)

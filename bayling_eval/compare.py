@@ -1,0 +1,362 @@
+"""Two systems, paired by document: differences, intervals, corrected tests and verdicts.
+
+Only per-segment statistics are read, never texts. What may not be compared gets a row that says
+why; the documents of two systems are never intersected.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayling_eval import metrics, statistics, store, tables
+from bayling_eval.errors import UserError
+from bayling_eval.evaluate import status_rows
+from bayling_eval.metrics import Metric, MetricSpec
+from bayling_eval.records import Comparison, MacroRow, PlannedTask, Score, Settings, Verdict
+from bayling_eval.statistics import Floats
+from bayling_eval.store import Cell, System
+from bayling_eval.tables import Stored
+
+QUALITY = ("chrf++", "chrf", "bleu")
+"""Metrics compared unless others are named, the headline first."""
+# Differences under these are real at best, never worth a verdict. Defaults, to be set by those who
+# use them: what people notice differs by metric (Kocmi et al. 2024, arXiv 2401.06760).
+MIN_EFFECT = {"bleu": 0.5, "chrf": 0.5, "chrf++": 0.5}
+_RATE_EFFECT = 0.01
+# A mean of BLEU over languages mixes tokenizers.
+_NEVER_AVERAGED = {"bleu"}
+_MIN_GROUP = 5
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What ``compare`` found for one pair of systems."""
+
+    candidate: System
+    baseline: System
+    rows: list[Comparison]
+    """One row a task, metric and signature; worst first within each metric."""
+    macro: list[MacroRow]
+    """One row a group and metric."""
+    incomplete: list[str]
+    """Tasks that a system planned itself and that have no valid score."""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One system's rows and statistics of one family."""
+
+    system: System
+    cell: Cell | None
+    planned: dict[str, PlannedTask]
+    scores: dict[tuple[str, str | None], dict[str | None, Score]]
+    """By task and metric, then by signature; only rows whose value stands."""
+    reasons: dict[str, str]
+    """Why a planned task has no value."""
+    stored: dict[tuple[str, str, str], Stored]
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A row before correction, with its resampled differences."""
+
+    row: Comparison
+    samples: Floats | None = None
+    higher_is_better: bool = True
+
+
+def compare(
+    candidate: System,
+    baseline: System,
+    *,
+    names: Sequence[str] = QUALITY,
+    trials: int = statistics.TRIALS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Comparisons:
+    """Compare two systems on every task that at least one of them planned.
+
+    Raises:
+        UserError: an unknown metric, one without a better direction, a system with several settings
+            for a family, or too few trials for the number of tests.
+    """
+    made = {name: metrics.make(MetricSpec(name)) for name in names}
+    for name, metric in made.items():
+        if metric.higher_is_better is None:
+            raise UserError(
+                f"metric {name!r} has no better direction, so nothing can be compared: "
+                f"choose among {', '.join(QUALITY)}"
+            )
+    tested: list[_Tested] = []
+    incomplete: list[str] = []
+    for family, selection in sorted(_families(candidate) | _families(baseline)):
+        sides = [_side(system, family, selection, names) for system in (candidate, baseline)]
+        incomplete += [
+            f"{side.system.name}: {task}: {why}"
+            for side in sides
+            for task, why in side.reasons.items()
+        ]
+        for task in sorted({*sides[0].planned, *sides[1].planned}):
+            progress(task)
+            tested += _task(task, sides[0], sides[1], made, trials)
+    by_metric = [_corrected([t for t in tested if t.row.metric == name], trials) for name in names]
+    rows = [t.row for group in by_metric for t in sorted(group, key=_worst_first)]
+    macro = [row for group in by_metric for row in _macro(group)]
+    return Comparisons(candidate, baseline, rows, macro, incomplete)
+
+
+def group_of(src_lang: str | None, tgt_lang: str | None) -> str:
+    """Return the pivot and its side: ``eng_Latn-x``, ``x-eng_Latn``, ... or ``other``."""
+    for pivot in ("eng_Latn", "zho_Hans"):
+        if src_lang == pivot:
+            return f"{pivot}-x"
+        if tgt_lang == pivot:
+            return f"x-{pivot}"
+    return "other"
+
+
+def settings_diff(candidate: Settings, baseline: Settings) -> list[str]:
+    """Return the settings that differ or are unknown on a side, in words."""
+    unknown = Settings()
+    sides = {"candidate": candidate, "baseline": baseline}
+    found = [
+        f"settings of the {side} unknown" for side, settings in sides.items() if settings == unknown
+    ]
+    if found:
+        return found
+    ours, theirs = candidate.model_dump(), baseline.model_dump()
+    return [
+        f"{field}: {_shown(ours[field])} / {_shown(theirs[field])}"
+        for field in ours
+        if ours[field] != theirs[field]
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def _families(system: System) -> set[tuple[str, str]]:
+    return {(cell.family, cell.selection) for cell in system.cells()}
+
+
+def _side(system: System, family: str, selection: str, names: Sequence[str]) -> _Side:
+    cells = [c for c in system.cells() if (c.family, c.selection) == (family, selection)]
+    if len(cells) > 1:
+        labels = ", ".join(f"{system.name}@{system.model.model8}/{c.settings8}" for c in cells)
+        raise UserError(
+            f"{system.name} has {len(cells)} settings for {family}: write one of {labels}"
+        )
+    if not cells:
+        return _Side(system, None, {}, {}, {}, {})
+    cell = cells[0]
+    scores: dict[tuple[str, str | None], dict[str | None, Score]] = {}
+    reasons: dict[str, str] = {}
+    for row in status_rows(cell):
+        if row.status == "ok":
+            scores.setdefault((row.task, row.metric), {})[row.signature] = row
+        elif (row.status in ("stale", "unscored") and row.metric is None) or row.status == "stale":
+            reasons[row.task] = row.reason or row.status
+    stored = (
+        tables.read_statistics(cell.folder / store.STATISTICS, names) if cell.manifest() else []
+    )
+    return _Side(
+        system,
+        cell,
+        cell.plan().tasks,
+        scores,
+        reasons,
+        {(s.task, s.metric, s.signature): s for s in stored},
+    )
+
+
+def _task(
+    task: str, ours: _Side, theirs: _Side, made: dict[str, Metric], trials: int
+) -> list[_Tested]:
+    """Return the rows of one task under all metrics; one draw of trials serves all of them."""
+    planned = ours.planned.get(task) or theirs.planned[task]
+    known = ours.cell is not None and theirs.cell is not None
+    diff = settings_diff(ours.cell.settings, theirs.cell.settings) if known else []  # type: ignore[union-attr]
+    blank = Comparison(
+        **planned.model_dump(include={"task", "family", "src_lang", "tgt_lang", "lang"}),
+        metric="",
+        signature=None,
+        candidate=ours.system.name,
+        baseline=theirs.system.name,
+        verdict="missing",
+        settings_diff=diff,
+    )
+    rows: list[_Tested] = []
+    for name, metric in made.items():
+        mine, others = ours.scores.get((task, name), {}), theirs.scores.get((task, name), {})
+        base = blank.model_copy(update={"metric": name})
+        common = [signature for signature in mine if signature in others]
+        if not mine and not others and not _planned_unscored(task, ours, theirs):
+            continue
+        if not common:
+            rows.append(_Tested(_without(base, task, (ours, theirs), (mine, others))))
+        for signature in common:
+            row = base.model_copy(update={"signature": signature})
+            rows.append(
+                _measured(row, (mine[signature], others[signature]), (ours, theirs), metric, trials)
+            )
+    return rows
+
+
+def _planned_unscored(task: str, *sides: _Side) -> bool:
+    return any(task in side.reasons for side in sides)
+
+
+def _without(
+    row: Comparison,
+    task: str,
+    sides: tuple[_Side, _Side],
+    found: tuple[dict[str | None, Score], dict[str | None, Score]],
+) -> Comparison:
+    """Say why a task has no numbers: it is missing on a side, or what was computed differs."""
+    if found[0] and found[1]:
+        signatures = " / ".join(" and ".join(map(str, side)) for side in found)
+        return row.model_copy(
+            update={"verdict": "incomparable", "reason": f"signatures differ: {signatures}"}
+        )
+    absent = next(side for side, scores in zip(sides, found, strict=True) if not scores)
+    if task not in absent.planned:
+        reason = f"{absent.system.name} did not plan it"
+    else:
+        reason = f"{absent.system.name}: {absent.reasons.get(task, f'no {row.metric} score')}"
+    return row.model_copy(update={"reason": reason})
+
+
+def _measured(
+    row: Comparison,
+    scores: tuple[Score, Score],
+    sides: tuple[_Side, _Side],
+    metric: Metric,
+    trials: int,
+) -> _Tested:
+    """Measure one row; without correction yet."""
+    mine, others = scores
+    if mine.documents_digest != others.documents_digest:
+        reason = _documents_reason(row.task, sides, scores)
+        return _Tested(row.model_copy(update={"verdict": "incomparable", "reason": reason}))
+    key = (row.task, row.metric, str(row.signature))
+    candidate, baseline = (side.stored[key].values for side in sides)
+    delta = float(metric.aggregate(candidate.sum(axis=0)) - metric.aggregate(baseline.sum(axis=0)))
+    samples: Floats = metric.aggregate(statistics.bootstrap_sums(candidate)) - metric.aggregate(
+        statistics.bootstrap_sums(baseline)
+    )
+    p = statistics.randomisation_p(
+        metric.aggregate, delta, statistics.trial_sums(candidate, baseline, trials)
+    )
+    low, high = statistics.interval(samples)
+    measured = row.model_copy(
+        update={
+            "candidate_value": mine.value,
+            "baseline_value": others.value,
+            "delta": delta,
+            "ci_low": low,
+            "ci_high": high,
+            "p_value": p,
+            "n": mine.n,
+            "verdict": "no_change",
+        }
+    )
+    return _Tested(measured, samples, metric.higher_is_better is True)
+
+
+def _documents_reason(task: str, sides: tuple[_Side, _Side], scores: tuple[Score, Score]) -> str:
+    manifests = [side.cell.manifest() if side.cell else None for side in sides]
+    ours, theirs = (m.tasks[task] for m in manifests if m)
+    if scores[0].n != scores[1].n:
+        return f"number of documents differs: {scores[0].n} / {scores[1].n}"
+    return "sources differ" if ours.sources_digest != theirs.sources_digest else "references differ"
+
+
+def _corrected(group: list[_Tested], trials: int) -> list[_Tested]:
+    """Correct over one family of tests: this comparison, one metric, all its tasks."""
+    measured = [t for t in group if t.row.p_value is not None]
+    if not measured:
+        return group
+    statistics.check_resolution(trials, len(measured))
+    p_values = [t.row.p_value for t in measured if t.row.p_value is not None]
+    holm, fdr = statistics.holm(p_values), statistics.benjamini_hochberg(p_values)
+    done = {
+        id(t): _judged(t, h, q, len(measured)) for t, h, q in zip(measured, holm, fdr, strict=True)
+    }
+    return [done.get(id(t), t) for t in group]
+
+
+def _judged(tested: _Tested, holm: float, fdr: float, tests: int) -> _Tested:
+    row, samples = tested.row, tested.samples
+    if row.delta is None or samples is None:
+        return tested
+    gain = row.delta if tested.higher_is_better else -row.delta
+    verdict: Verdict = "no_change"
+    if holm <= statistics.ALPHA and gain != 0:
+        minimum = MIN_EFFECT.get(row.metric, _RATE_EFFECT)
+        verdict = (
+            "below_minimum_effect"
+            if abs(gain) < minimum
+            else "improved"
+            if gain > 0
+            else "regressed"
+        )
+    elif fdr <= statistics.FDR and gain != 0:
+        verdict = "leans_up" if gain > 0 else "leans_down"
+    effect = statistics.detectable_effect(float(samples.std(ddof=1)), tests)
+    return replace(
+        tested,
+        row=row.model_copy(
+            update={"p_adjusted": holm, "verdict": verdict, "detectable_effect": effect}
+        ),
+    )
+
+
+def _worst_first(tested: _Tested) -> tuple[bool, float]:
+    row = tested.row
+    if row.delta is None:
+        return (True, 0.0)
+    return (False, row.delta if tested.higher_is_better else -row.delta)
+
+
+def _macro(group: list[_Tested]) -> list[MacroRow]:
+    """Average the differences of one metric over each group of directions."""
+    if not group or group[0].row.metric in _NEVER_AVERAGED:
+        return []
+    members: dict[str, list[_Tested]] = {}
+    for tested in group:
+        row = tested.row
+        for name in ("all", group_of(row.src_lang, row.tgt_lang)):
+            members.setdefault(f"{row.family} {name}", []).append(tested)
+    return [_macro_row(name, found) for name, found in sorted(members.items())]
+
+
+def _macro_row(name: str, group: Iterable[_Tested]) -> MacroRow:
+    found = list(group)
+    first = found[0].row
+    done = [t for t in found if t.samples is not None]
+    low = high = wide_low = wide_high = delta = None
+    if done:
+        delta = float(np.mean([t.row.delta for t in done if t.row.delta is not None]))
+        samples = np.column_stack([t.samples for t in done if t.samples is not None])
+        low, high = statistics.interval(samples.mean(axis=1))
+        if len(done) >= _MIN_GROUP:
+            wide_low, wide_high = statistics.interval(statistics.hierarchical_means(samples))
+    expected = len({t.row.task for t in found})
+    n = len({t.row.task for t in done})
+    reason = None if n == expected else f"{expected - n} of {expected} tasks have no comparison"
+    return MacroRow(
+        group=name,
+        metric=first.metric,
+        candidate=first.candidate,
+        baseline=first.baseline,
+        delta=delta,
+        ci_low=low,
+        ci_high=high,
+        population_ci_low=wide_low,
+        population_ci_high=wide_high,
+        n=n,
+        n_expected=expected,
+        reason=reason,
+    )

@@ -1,0 +1,397 @@
+"""One cell from answers to scores: samples, statistics, scores, and last the manifest.
+
+What was scored before and has not changed is taken over: a new metric or direction costs only
+itself.
+"""
+
+import functools
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bayling_eval import metrics, responses, sources, store, tables, tasks
+from bayling_eval.errors import IncompleteError, UserError
+from bayling_eval.metrics import Metric, MetricSpec, Segments, Statistics
+from bayling_eval.provenance import digest, digest_file, digest_lines, versions
+from bayling_eval.records import Manifest, PlannedTask, Score, ScoredTask, ScoresFile
+from bayling_eval.statistics import bootstrap_sums, interval
+from bayling_eval.store import Cell
+from bayling_eval.tables import Sample, Stored
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked to be scored, and how."""
+
+    metrics: tuple[MetricSpec, ...] = ()
+    """Metrics; when none is given, those a task was scored with before, else the default ones."""
+    references: tuple[str, ...] = ()
+    """``A``, ``A,B`` or ``cs-en=B``: references instead of all of a pair's; the last wins."""
+    data: Path | None = None
+    """Data folder; none is the hub."""
+    jobs: int = 1
+    """Processes that count."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One planned task with its texts."""
+
+    plan: PlannedTask
+    origin: sources.Parallel
+    answers: tuple[str, ...]
+    request_ids: tuple[str, ...]
+
+    @functools.cached_property
+    def scored(self) -> ScoredTask:
+        origin = self.origin
+        return ScoredTask(
+            answers_digest=digest_lines(self.answers),
+            sources_digest=digest_lines(origin.sources),
+            references={name: digest_lines(lines) for name, lines in origin.references.items()},
+            documents_digest=digest_lines(origin.documents) if origin.documents else None,
+            n_empty=sum(not answer.strip() for answer in self.answers),
+            data_files={file.path: file.sha256 for file in origin.files},
+        )
+
+    def segments(self, names: tuple[str, ...]) -> Segments:
+        chosen = {name: self.origin.references[name] for name in names}
+        return Segments(self.origin.tgt_lang, self.answers, chosen)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One task under one metric and set of references."""
+
+    task: str
+    spec: str
+    references: tuple[str, ...]
+
+
+def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) -> bool:
+    """Score one cell; return whether there was anything to do.
+
+    Raises:
+        UserError: an unknown metric or reference, or data that do not fit.
+        IncompleteError: answers are missing or damaged.
+    """
+    metrics_made = {str(spec): metrics.make(spec) for spec in order.metrics}
+    loaded = _load(cell, order.data)
+    manifest = cell.manifest()
+    old = _kept(cell, manifest, loaded)
+    jobs = _jobs(loaded, order, old)
+    for job in jobs:
+        metrics_made.setdefault(job.spec, metrics.make(MetricSpec.parse(job.spec)))
+    inputs = _inputs_digest(cell, loaded, jobs)
+    if manifest and manifest.inputs_digest == inputs and _whole(cell, manifest):
+        return False
+    todo = [job for job in jobs if job not in old]
+    by_name = {task.plan.task: task for task in loaded}
+    found = dict(zip(todo, _count(todo, by_name, order.jobs, progress), strict=True))
+    stored = [old[job] if job in old else _stored(job, found[job]) for job in jobs]
+    rows = _rows(cell, stored, by_name, metrics_made, {job for job in jobs if job in old})
+    _save(cell, loaded, stored, rows, inputs)
+    return True
+
+
+def check_references(cells: Iterable[Cell], order: Order) -> None:
+    """Refuse references that a task does not have, before anything is scored."""
+    for cell in cells if order.references else ():
+        for task in cell.plan().tasks.values():
+            if task.src_lang and task.tgt_lang:
+                have = sources.reference_names(
+                    task.family, task.src_lang, task.tgt_lang, order.data
+                )
+                choose_references(task, have, order.references)
+
+
+def status_rows(cell: Cell) -> list[Score]:
+    """Return the score rows of a cell; planned tasks without a score have one saying so."""
+    manifest, plan = cell.manifest(), cell.plan()
+    scored = manifest.tasks if manifest else {}
+    rows = []
+    for row in cell.scores():
+        planned = plan.tasks.get(row.task)
+        if planned and planned.answers_digest == scored[row.task].answers_digest:
+            rows.append(row)
+        else:
+            rows.append(
+                row.model_copy(
+                    update={
+                        "value": None,
+                        "stderr": None,
+                        "ci_low": None,
+                        "ci_high": None,
+                        "status": "stale",
+                        "reason": f"outputs changed: run `bayling-eval score {cell.system.name}`",
+                    }
+                )
+            )
+    rows += [_unscored(cell, planned) for name, planned in plan.tasks.items() if name not in scored]
+    return rows
+
+
+def choose_references(
+    task: PlannedTask, names: Iterable[str], asked: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the references of a task to score against: all, unless the user chose.
+
+    Raises:
+        UserError: the task has no such reference.
+    """
+    have = tuple(names)
+    if have == ("ref",):
+        return have
+    chosen = have
+    for text in asked:
+        pair, equals, wanted = text.rpartition("=")
+        if equals and not _is_pair(task, pair):
+            continue
+        chosen = tuple(wanted.split(","))
+    for name in chosen:
+        if name not in have:
+            raise UserError(
+                f"{task.task} has no reference {name!r}, it has {', '.join(have)}: "
+                f"add --references {task.src_lang}-{task.tgt_lang}={have[0]}"
+            )
+    return tuple(sorted(chosen))
+
+
+def _is_pair(task: PlannedTask, pair: str) -> bool:
+    found = tasks.find(f"{task.family}_{pair}")
+    return found.name == task.task
+
+
+def _load(cell: Cell, data: Path | None) -> list[_Task]:
+    log = responses.read(cell.responses)
+    return [_task(cell, planned, log, data) for planned in cell.plan().tasks.values()]
+
+
+def _task(cell: Cell, planned: PlannedTask, log: responses.Log, data: Path | None) -> _Task:
+    if planned.src_lang is None or planned.tgt_lang is None:
+        raise UserError(
+            f"{planned.task}: only translation tasks can be scored from imported outputs"
+        )
+    origin = sources.parallel(planned.family, planned.src_lang, planned.tgt_lang, data)
+    ids = tuple(
+        responses.request_id(planned.task, index, source)
+        for index, source in enumerate(origin.sources)
+    )
+    answers = [log.answers.get(request) for request in ids]
+    missing = sum(answer is None for answer in answers)
+    if len(ids) != planned.n or missing:
+        damaged = f"; {len(log.bad)} damaged records, the first at {log.bad[0]}" if log.bad else ""
+        raise IncompleteError(
+            f"{cell.system.name}: {missing} of {len(ids)} answers for {planned.task} are missing "
+            f"(planned on {planned.n} segments{damaged}): check --data, or import the outputs again"
+        )
+    return _Task(planned, origin, tuple(a.answer for a in answers if a is not None), ids)
+
+
+def _kept(cell: Cell, manifest: Manifest | None, loaded: list[_Task]) -> dict[_Job, Stored]:
+    """Return the stored statistics whose inputs are still the same."""
+    if manifest is None or not _whole(cell, manifest):
+        return {}
+    if manifest.versions != _versions():
+        return {}
+    now = {task.plan.task: task.scored for task in loaded}
+    kept = {}
+    for entry in tables.read_statistics(cell.folder / store.STATISTICS):
+        then, task = manifest.tasks.get(entry.task), now.get(entry.task)
+        if (
+            then
+            and task
+            and then.answers_digest == task.answers_digest
+            and all(then.references.get(n) == task.references.get(n) for n in entry.references)
+        ):
+            kept[_Job(entry.task, entry.spec, entry.references)] = entry
+    return kept
+
+
+def _jobs(loaded: list[_Task], order: Order, old: Mapping[_Job, Stored]) -> list[_Job]:
+    """Return what the scores shall hold: what they held, and what is asked for now."""
+    jobs: dict[_Job, None] = {}
+    for task in loaded:
+        had = [job for job in old if job.task == task.plan.task]
+        jobs.update(dict.fromkeys(had))
+        if had and not order.metrics and not order.references:
+            continue
+        names = choose_references(task.plan, task.origin.references, order.references)
+        specs = [str(spec) for spec in order.metrics] or list(metrics.DEFAULT)
+        jobs.update(dict.fromkeys(_Job(task.plan.task, spec, names) for spec in specs))
+    return list(jobs)
+
+
+def _count(
+    jobs: list[_Job], loaded: Mapping[str, _Task], processes: int, progress: Progress
+) -> list[Statistics]:
+    """Count the statistics of each job, a task's jobs together, in processes if that pays."""
+    groups = [list(group) for _, group in itertools.groupby(jobs, key=lambda job: job.task)]
+    work = [
+        ([(job.spec, loaded[job.task].segments(job.references)) for job in group])
+        for group in groups
+    ]
+    if processes < 2 or len(work) < 2:
+        results: Iterable[list[Statistics]] = map(count_task, work)
+        return _collect(results, groups, progress)
+    with ProcessPoolExecutor(processes) as pool:
+        return _collect(pool.map(count_task, work), groups, progress)
+
+
+def _collect(
+    results: Iterable[list[Statistics]], groups: list[list[_Job]], progress: Progress
+) -> list[Statistics]:
+    found = []
+    for group, counted in zip(groups, results, strict=True):
+        progress(group[0].task)
+        found += counted
+    return found
+
+
+def count_task(work: list[tuple[str, Segments]]) -> list[Statistics]:
+    """Count the statistics of one task under several metrics (the unit of work of a process)."""
+    return [metrics.make(MetricSpec.parse(spec)).statistics(segments) for spec, segments in work]
+
+
+def _stored(job: _Job, found: Statistics) -> Stored:
+    name = MetricSpec.parse(job.spec).name
+    return Stored(job.task, name, found.signature, job.spec, job.references, found.values)
+
+
+def _rows(
+    cell: Cell,
+    stored: list[Stored],
+    loaded: Mapping[str, _Task],
+    made: Mapping[str, Metric],
+    unchanged: set[_Job],
+) -> list[Score]:
+    before = {
+        (row.task, row.metric, row.signature): row for row in (cell.scores() if unchanged else [])
+    }
+    rows = []
+    for entry in stored:
+        row = before.get((entry.task, entry.metric, entry.signature))
+        kept = _Job(entry.task, entry.spec, entry.references) in unchanged
+        if row is None or not kept:
+            row = _score(cell, entry, loaded[entry.task], made[entry.spec])
+        rows.append(row)
+    return rows
+
+
+def _score(cell: Cell, entry: Stored, task: _Task, metric: Metric) -> Score:
+    value = float(metric.aggregate(entry.values.sum(axis=0)))
+    samples = metric.aggregate(bootstrap_sums(entry.values))
+    row = _blank(cell, task.plan, "ok").model_copy(
+        update={
+            "metric": entry.metric,
+            "signature": entry.signature,
+            "higher_is_better": metric.higher_is_better,
+            "documents_digest": digest(
+                [
+                    task.scored.sources_digest,
+                    {n: task.scored.references[n] for n in entry.references},
+                ]
+            ),
+        }
+    )
+    if not np.isfinite(value):
+        return row.model_copy(
+            update={
+                "status": "unscored",
+                "n_unscored": row.n,
+                "reason": "the metric is not defined on these texts",
+            }
+        )
+    low, high = interval(samples) if np.isfinite(samples).all() else (None, None)
+    stderr = float(samples.std(ddof=1)) if low is not None else None
+    return row.model_copy(update={"value": value, "stderr": stderr, "ci_low": low, "ci_high": high})
+
+
+def _unscored(cell: Cell, planned: PlannedTask) -> Score:
+    return _blank(cell, planned, "unscored").model_copy(
+        update={
+            "n_unscored": planned.n,
+            "reason": f"not scored yet: run `bayling-eval score {cell.system.name}`",
+        }
+    )
+
+
+def _blank(cell: Cell, planned: PlannedTask, status: str) -> Score:
+    model = cell.system.model
+    return Score.model_validate(
+        {
+            "system": model.name,
+            "model": model.model8,
+            "settings": cell.settings8,
+            "series": model.series,
+            "step": model.step,
+            **planned.model_dump(include={"task", "family", "src_lang", "tgt_lang", "lang", "n"}),
+            "selection": cell.selection,
+            "num_fewshot": cell.settings.num_fewshot,
+            "metric": None,
+            "signature": None,
+            "value": None,
+            "higher_is_better": None,
+            "documents_digest": None,
+            "settings_digest": cell.settings_file.digest,
+            "status": status,
+        }
+    )
+
+
+def _save(
+    cell: Cell, loaded: list[_Task], stored: list[Stored], rows: list[Score], inputs: str
+) -> None:
+    samples = [
+        Sample.of(task.plan.task, task.origin, task.answers, task.request_ids) for task in loaded
+    ]
+    content = {
+        store.SAMPLES: tables.samples_bytes(samples),
+        store.STATISTICS: tables.statistics_bytes(stored),
+        store.SCORES: (ScoresFile(rows=rows).model_dump_json(indent=0) + "\n").encode(),
+    }
+    for name, data in content.items():
+        store.write_atomic(cell.path(name), data)
+    store.save(
+        cell.path(store.MANIFEST),
+        Manifest(
+            inputs_digest=inputs,
+            tasks={task.plan.task: task.scored for task in loaded},
+            files={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+            versions=_versions(),
+        ),
+    )
+
+
+def _inputs_digest(cell: Cell, loaded: list[_Task], jobs: list[_Job]) -> str:
+    return digest(
+        {
+            "model": cell.system.model.digest,
+            "settings": cell.settings_file.digest,
+            "tasks": {
+                t.plan.task: [tasks.digest(tasks.find(t.plan.task)), t.scored.model_dump()]
+                for t in loaded
+            },
+            "jobs": sorted([job.task, job.spec, *job.references] for job in jobs),
+            "versions": _versions(),
+        }
+    )
+
+
+def _whole(cell: Cell, manifest: Manifest) -> bool:
+    return all(
+        cell.path(name).is_file() and digest_file(cell.path(name)) == sha256
+        for name, sha256 in manifest.files.items()
+    )
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return versions("bayling-eval", "lm-eval", "sacrebleu")

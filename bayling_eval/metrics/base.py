@@ -1,0 +1,88 @@
+"""What a metric is: per-segment sufficient statistics, and a formula over their sum.
+
+Everything after scoring (intervals, paired tests, comparing without the texts) needs only the
+statistics, so one mechanism serves BLEU, chrF, rates and accuracies alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bayling_eval.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The texts of one direction; all columns have the same length."""
+
+    tgt_lang: str
+    """Key of the target language."""
+    hypotheses: Sequence[str]
+    """Outputs of the system; an empty string is an empty output."""
+    references: Mapping[str, Sequence[str]]
+    """Reference segments by name; at least one."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sufficient statistics of one direction under one metric."""
+
+    values: Floats
+    """One row a segment, one column a statistic; sums over rows are what the formula needs."""
+    signature: str
+    """What exactly was computed, in sacrebleu's notation."""
+
+
+class Metric(Protocol):
+    """One metric, set up with the user's options."""
+
+    name: str
+    higher_is_better: bool | None
+
+    def statistics(self, segments: Segments) -> Statistics:
+        """Extract the sufficient statistics of each segment."""
+        ...
+
+    def aggregate(self, sums: Floats) -> Floats:
+        """Turn summed statistics, shape (..., k), into scores, shape (...)."""
+        ...
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A metric as written on the command line: ``bleu:tokenize=char``."""
+
+    name: str
+    """Name in the registry."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Options in the order written."""
+
+    @classmethod
+    def parse(cls, text: str) -> "MetricSpec":
+        """Read ``name`` or ``name:option=value,option=value``.
+
+        Raises:
+            UserError: an option is not of the form ``option=value`` or stands there twice.
+        """
+        name, _, rest = text.partition(":")
+        options = []
+        for part in filter(None, rest.split(",")):
+            key, equals, value = part.partition("=")
+            if not equals or not key or not value:
+                raise UserError(
+                    f"metric {text!r}: {part!r} is not option=value; "
+                    "write for example bleu:tokenize=char"
+                )
+            options.append((key, value))
+        if len(dict(options)) < len(options):
+            raise UserError(f"metric {text!r}: an option stands there twice")
+        return cls(name, tuple(options))
+
+    def __str__(self) -> str:
+        written = ",".join(f"{key}={value}" for key, value in self.options)
+        return f"{self.name}:{written}" if written else self.name

@@ -1,0 +1,131 @@
+"""Suites: what to run, as a family's name or a TOML file, and the tasks that it selects."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bayling_eval import languages, tasks
+from bayling_eval.errors import UserError, unknown
+from bayling_eval.metrics import MetricSpec, make
+from bayling_eval.tasks import Task
+
+
+class SuiteTasks(BaseModel):
+    """``[[tasks]]``: some tasks of one family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    use: str
+    """Family of the tasks, ``flores200``."""
+    languages: str | None = None
+    """Keep directions with one of these on either side: codes and @sets, separated by commas."""
+    pairs: tuple[str, ...] | None = None
+    """Directions instead of the family's own list, ``deu_Latn-fra_Latn``."""
+    metrics: tuple[str, ...] | None = None
+    """Metrics to score, ``bleu:tokenize=char``; the default ones when left out."""
+
+
+class Suite(BaseModel):
+    """A suite file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Name of the suite."""
+    tasks: tuple[SuiteTasks, ...] = Field(min_length=1)
+    """What it is made of."""
+
+
+def load(suite: str) -> Suite:
+    """Return the suite of a name (a family's) or of a TOML file.
+
+    Raises:
+        UserError: unknown name, broken TOML, an unknown key or a wrong value, with the line.
+    """
+    path = Path(suite)
+    if not (suite.endswith(".toml") or path.is_file()):
+        if suite not in tasks.FAMILIES:
+            raise unknown("suite", suite, tasks.FAMILIES, "A suite file ends in .toml")
+        return Suite(name=suite, tasks=(SuiteTasks(use=suite),))
+    if not path.is_file():
+        raise UserError(f"no suite file at {path}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        return Suite.model_validate({"name": path.stem, **tomllib.loads(text)})
+    except tomllib.TOMLDecodeError as fault:
+        raise UserError(f"{path}: broken TOML: {fault}") from None
+    except ValidationError as fault:
+        raise UserError(_explain(path, text, fault.errors()[0])) from None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The tasks that a suite selects."""
+
+    tasks: tuple[Task, ...]
+    """In the suite's order, each once."""
+    open_families: frozenset[str]
+    """Families taken whole: any other pair of theirs belongs to the suite too."""
+
+
+def selected(suite: Suite, only_languages: str | None = None) -> Selection:
+    """Return the tasks of a suite; ``only_languages`` (codes and @sets) takes the place of its own.
+
+    Raises:
+        UserError: an unknown family, language, pair or metric.
+    """
+    if only_languages is not None:
+        suite = suite.model_copy(
+            update={
+                "tasks": tuple(
+                    entry.model_copy(update={"languages": only_languages}) for entry in suite.tasks
+                )
+            }
+        )
+    found: dict[str, Task] = {}
+    for entry in suite.tasks:
+        for spec in entry.metrics or ():
+            make(MetricSpec.parse(spec))
+        for task in _tasks(entry):
+            found[task.name] = task
+    whole = {entry.use for entry in suite.tasks if entry.languages is None and entry.pairs is None}
+    return Selection(tuple(found.values()), frozenset(whole))
+
+
+def metrics_of(suite: Suite, family: str) -> tuple[str, ...] | None:
+    """Return the metrics that a suite names for a family, none where it leaves the choice open."""
+    named = [spec for entry in suite.tasks if entry.use == family for spec in entry.metrics or ()]
+    return tuple(dict.fromkeys(named)) or None
+
+
+def _tasks(entry: SuiteTasks) -> Iterable[Task]:
+    stock = tasks.of_family(entry.use)
+    if entry.pairs is not None:
+        stock = tuple(tasks.find(f"{entry.use}_{pair}") for pair in entry.pairs)
+    if entry.languages is None:
+        return stock
+    wanted = set(languages.expand(entry.languages, entry.use))
+    return [task for task in stock if wanted & {task.src_lang, task.tgt_lang, task.lang}]
+
+
+def _explain(path: Path, text: str, fault: Any) -> str:
+    """Say which line of a suite file a validation error is about."""
+    where = ".".join(map(str, fault["loc"]))
+    key = next((part for part in reversed(fault["loc"]) if isinstance(part, str)), "")
+    index = next((part for part in fault["loc"] if isinstance(part, int)), 0)
+    lines = text.split("\n")
+    tables = [
+        n for n, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{fault['loc'][0]}\s*\]\]", line)
+    ]
+    start = tables[index] if index < len(tables) else 0
+    hits = [n for n in range(start, len(lines)) if re.match(rf"\s*{re.escape(key)}\s*=", lines[n])]
+    line = f":{(hits or [start])[0] + 1}"
+    if fault["type"] == "extra_forbidden":
+        known = SuiteTasks.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
+        return f"{path}{line}: {unknown('key', key, known)}"
+    return f"{path}{line}: {where}: {fault['msg']}"

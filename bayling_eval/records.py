@@ -1,0 +1,314 @@
+"""Every type that is written to disk or printed as JSON.
+
+Field order is the order in the files. A field that does not apply is null; a value that does not
+exist is null with a status, never 0.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+Status = Literal[
+    "ok", "partial", "missing", "failed", "not_covered", "not_in_benchmark", "unscored", "stale"
+]
+Verdict = Literal[
+    "improved",
+    "leans_up",
+    "no_change",
+    "below_minimum_effect",
+    "leans_down",
+    "regressed",
+    "incomparable",
+    "missing",
+]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class File(Record):
+    """Base of all records that are a file of their own."""
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of the file's shape."""
+
+
+class ModelFile(File):
+    """``model.json``: what a system is."""
+
+    name: str
+    """Name of the system."""
+    kind: Literal["imported", "checkpoint"]
+    """Where its outputs come from."""
+    digest: str
+    """Digest of ``covers``; its first 8 digits are ``model8``."""
+    covers: dict[str, Any]
+    """What the digest covers: an imported system's name; later weights, tokenizer, template."""
+    series: str | None = None
+    """Line of checkpoints that the system belongs to."""
+    step: int | None = None
+    """Training step within the series."""
+    tokens: int | None = None
+    """Training tokens seen."""
+
+    @property
+    def model8(self) -> str:
+        """First 8 digits of the digest."""
+        return self.digest[:8]
+
+
+class Settings(Record):
+    """How the outputs were made; null is unknown, as for every imported system."""
+
+    prompt_set: str | None = None
+    """Named wording of the prompts."""
+    num_fewshot: int | None = None
+    """Examples in the prompt."""
+    gen_kwargs: dict[str, Any] | None = None
+    """Decoding, in lm-eval's words."""
+    chat_template: str | None = None
+    """Digest of the chat template, or ``off``."""
+    system_instruction: str | None = None
+    """System message."""
+    backend: str | None = None
+    """Engine."""
+    dtype: str | None = None
+    """Number format of the weights in the engine."""
+    seed: int | None = None
+    """Seed of sampling and few-shot choice."""
+
+
+class SettingsFile(File):
+    """``settings.json``."""
+
+    digest: str
+    """Digest of the settings; its first 8 digits are ``settings8``."""
+    settings: Settings
+    """The settings themselves."""
+    versions: dict[str, str]
+    """Packages at the time, disclosed and not part of the digest."""
+
+
+class Response(Record):
+    """One answer in the response log."""
+
+    request_id: str
+    """Digest of what was asked, which needs no model."""
+    key: str
+    """model8 and settings8 of who answered, ``model8/settings8``."""
+    prompt_digest: str | None
+    """Digest of the prompt's text; null where the prompt is unknown."""
+    answer: str
+    """The raw answer."""
+    finish_reason: str | None = None
+    """Why generation stopped: ``stop``, ``length``; null where unknown."""
+    prompt_tokens: int | None = None
+    """Tokens of the prompt."""
+    output_tokens: int | None = None
+    """Tokens of the answer."""
+
+
+class PlannedTask(Record):
+    """One task of a cell: what is to be answered, and what came back."""
+
+    task: str
+    """Name of the task."""
+    family: str
+    """Benchmark family."""
+    src_lang: str | None
+    """Source language of a translation task."""
+    tgt_lang: str | None
+    """Target language of a translation task."""
+    lang: str | None
+    """Language of any other task."""
+    n: int
+    """Number of documents."""
+    answers_digest: str | None
+    """Digest of the answers in document order; null until all are there."""
+    origin: str | None = None
+    """File name that the answers were imported from."""
+
+
+class Plan(File):
+    """``plan.json``: what a system has planned under one selection."""
+
+    tasks: dict[str, PlannedTask]
+    """Planned tasks by name."""
+
+
+class Score(Record):
+    """One row of scores."""
+
+    system: str
+    """Name of the system."""
+    model: str
+    """model8 of the system."""
+    settings: str
+    """settings8 of the cell."""
+    series: str | None = None
+    """Line of checkpoints."""
+    step: int | None = None
+    """Training step."""
+    task: str
+    """Name of the task."""
+    family: str
+    """Benchmark family."""
+    src_lang: str | None
+    """Source language of a translation task."""
+    tgt_lang: str | None
+    """Target language of a translation task."""
+    lang: str | None
+    """Language of any other task."""
+    selection: str
+    """``all``, or the declared subset."""
+    num_fewshot: int | None
+    """Examples in the prompt; null where unknown."""
+    filter: str | None = None
+    """lm-eval filter or post-processing step that the outputs went through."""
+    metric: str | None
+    """Name of the metric; null in a row that only says that nothing is scored."""
+    signature: str | None
+    """What exactly was computed."""
+    value: float | None
+    """The score; null with a status that says why."""
+    stderr: float | None = None
+    """Bootstrap standard error of the score."""
+    ci_low: float | None = None
+    """Lower end of the 95 % bootstrap interval of the score."""
+    ci_high: float | None = None
+    """Upper end of it."""
+    higher_is_better: bool | None
+    """Direction of the metric; null where neither is."""
+    n: int
+    """Number of documents."""
+    n_unscored: int = 0
+    """Documents that could not be scored."""
+    documents_digest: str | None
+    """Digest of sources and of the references that were used."""
+    settings_digest: str
+    """Digest of the settings."""
+    status: Status
+    """Whether the value stands."""
+    reason: str | None = None
+    """Why it does not."""
+
+    identity: ClassVar[tuple[str, ...]] = ("task", "metric", "signature")
+    """A row of one system is identified by these."""
+
+
+class ScoresFile(File):
+    """``scores.json``."""
+
+    rows: list[Score]
+    """One row a task, metric and signature."""
+
+
+class ScoredTask(Record):
+    """What the scores of one task were computed from."""
+
+    answers_digest: str
+    """Digest of the answers in document order."""
+    sources_digest: str
+    """Digest of the sources."""
+    references: dict[str, str]
+    """Digest of each reference by name."""
+    documents_digest: str | None
+    """Digest of the document ids that segments belong to; null where the benchmark has none."""
+    n_empty: int
+    """Outputs with nothing but white space."""
+    data_files: dict[str, str]
+    """SHA-256 of each benchmark file by its path below the data folder."""
+
+
+class Manifest(File):
+    """``manifest.json``: written last; only what it names is whole."""
+
+    inputs_digest: str
+    """Digest of everything that the files below were derived from."""
+    tasks: dict[str, ScoredTask]
+    """Inputs of each task."""
+    files: dict[str, str]
+    """SHA-256 of each derived file in the folder."""
+    versions: dict[str, str]
+    """Packages that computed them."""
+
+
+class Comparison(Record):
+    """One row of ``compare``: one task under one metric, candidate against baseline."""
+
+    task: str
+    """Name of the task."""
+    family: str
+    """Benchmark family."""
+    src_lang: str | None
+    """Source language of a translation task."""
+    tgt_lang: str | None
+    """Target language of a translation task."""
+    lang: str | None
+    """Language of any other task."""
+    metric: str
+    """Name of the metric."""
+    signature: str | None
+    """What exactly was computed, the same on both sides."""
+    candidate: str
+    """System that is judged."""
+    baseline: str
+    """System that it is held against."""
+    candidate_value: float | None = None
+    """Score of the candidate."""
+    baseline_value: float | None = None
+    """Score of the baseline."""
+    delta: float | None = None
+    """Candidate minus baseline."""
+    ci_low: float | None = None
+    """Lower end of the 95 % paired-bootstrap interval of the difference."""
+    ci_high: float | None = None
+    """Upper end of it."""
+    p_value: float | None = None
+    """Paired approximate randomisation."""
+    p_adjusted: float | None = None
+    """Holm over the family of tests: this comparison and metric, all its tasks."""
+    detectable_effect: float | None = None
+    """Difference that would be found with 80 % power at the corrected level."""
+    n: int | None = None
+    """Number of documents."""
+    verdict: Verdict
+    """What the numbers allow to be said."""
+    settings_diff: list[str]
+    """Settings that differ or are unknown on a side."""
+    reason: str | None = None
+    """Why there is no number."""
+
+
+class MacroRow(Record):
+    """Mean difference over the tasks of a group."""
+
+    group: str
+    """``family src-side``: ``flores200 eng_Latn-x``."""
+    metric: str
+    """Name of the metric."""
+    candidate: str
+    """System that is judged."""
+    baseline: str
+    """System that it is held against."""
+    delta: float | None
+    """Mean of the differences; null where none is there."""
+    ci_low: float | None
+    """95 % interval for these languages: only segments are resampled."""
+    ci_high: float | None
+    """Upper end of it."""
+    population_ci_low: float | None
+    """95 % interval for languages like these: languages, then segments; null under 5 languages."""
+    population_ci_high: float | None
+    """Upper end of it."""
+    n: int
+    """Tasks that both sides finished."""
+    n_expected: int
+    """Tasks that at least one side planned."""
+    reason: str | None = None
+    """Why a number is missing."""
