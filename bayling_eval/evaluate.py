@@ -4,6 +4,7 @@ What was scored before and has not changed is taken over: a new metric or direct
 itself.
 """
 
+import fnmatch
 import functools
 import hashlib
 import itertools
@@ -34,6 +35,8 @@ class Order:
     """Metrics; when none is given, those a task was scored with before, else the default ones."""
     references: tuple[str, ...] = ()
     """``A``, ``A,B`` or ``cs-en=B``: references instead of all of a pair's; the last wins."""
+    tasks: str = "*"
+    """Tasks to score, a glob over their names; what the others had stays."""
     data: Path | None = None
     """Data folder; none is the hub."""
     jobs: int = 1
@@ -87,6 +90,8 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
     manifest = cell.manifest()
     old = _kept(cell, manifest, loaded)
     jobs = _jobs(loaded, order, old)
+    wanted = {job.task for job in jobs}
+    loaded = [task for task in loaded if task.plan.task in wanted]
     for job in jobs:
         metrics_made.setdefault(job.spec, metrics.make(MetricSpec.parse(job.spec)))
     inputs = _inputs_digest(cell, loaded, jobs)
@@ -221,6 +226,8 @@ def _jobs(loaded: list[_Task], order: Order, old: Mapping[_Job, Stored]) -> list
     for task in loaded:
         had = [job for job in old if job.task == task.plan.task]
         jobs.update(dict.fromkeys(had))
+        if not fnmatch.fnmatchcase(task.plan.task, order.tasks):
+            continue
         if had and not order.metrics and not order.references:
             continue
         names = choose_references(task.plan, task.origin.references, order.references)

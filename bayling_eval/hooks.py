@@ -22,7 +22,7 @@ def dataset(**metadata: Any) -> dict[str, Any]:
 
     ``family`` with ``src_lang`` and ``tgt_lang``, or with ``lang``; other keys are ignored.
     """
-    import datasets  # noqa: PLC0415  # takes a second, and only lm-eval calls this
+    import datasets  # takes a second, and only lm-eval calls this
 
     family = metadata["family"]
     data = sources.data_folder(None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bayling_eval import languages
+from bayling_eval import hub, languages
 from bayling_eval.errors import UserError, unknown
 
 SPLITS = {
@@ -296,3 +296,25 @@ def _documents(path: Path, data: Path) -> tuple[tuple[str, ...], DataFile]:
     return tuple(row[column] for row in rows), DataFile(file.path, len(rows), file.sha256)
 
 
+def _hub_parallel(family: str, src_lang: str, tgt_lang: str) -> Parallel:
+    split = SPLITS[family]
+    source, rows = hub.column(family, src_lang, split)
+    target, target_rows = hub.column(family, tgt_lang, split)
+    files = tuple(DataFile(r.name, len(r.rows), r.digest) for r in (rows, target_rows))
+    if len(source) != len(target):
+        raise UserError(f"{files[0].path} has {len(source)} rows but {files[1].path} {len(target)}")
+    documents = tuple(str(row["URL"]) for row in rows.rows if "URL" in row)
+    return Parallel(
+        family,
+        src_lang,
+        tgt_lang,
+        source,
+        {"ref": target},
+        documents if len(documents) == len(source) else None,
+        files,
+    )
+
+
+def _hub_choices(family: str, lang: str, split: str) -> Split:
+    found = hub.rows(family, lang, split)
+    return Split(found.rows, (DataFile(found.name, len(found.rows), found.digest),))

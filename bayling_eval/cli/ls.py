@@ -29,7 +29,7 @@ _COLUMNS = {
     "languages": _LANGUAGES,
     "models": ("model",),
     "systems": _SYSTEMS,
-    "published": ("source", "system", "metric", "n", "citation"),
+    "published": ("source", "system", "metric", "n", "licence", "url"),
 }
 
 

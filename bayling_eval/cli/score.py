@@ -27,6 +27,7 @@ from bayling_eval.errors import UserError
     help="Score against these references instead of all of a pair's: A, or cs-en=B for one pair; "
     "may be repeated, the last that fits holds.",
 )
+@click.option("--tasks", default="*", metavar="GLOB", help="Only tasks of these names.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.")
 @common.data_option
 @common.results_option
@@ -35,6 +36,7 @@ def command(
     systems: tuple[str, ...],
     names: tuple[str, ...],
     references: tuple[str, ...],
+    tasks: str,
     jobs: int,
     data: Path | None,
     results: Path,
@@ -48,6 +50,7 @@ def command(
     order = evaluate.Order(
         tuple(metrics.MetricSpec.parse(name) for name in names),
         references,
+        tasks,
         sources.data_folder(data),
         jobs,
     )

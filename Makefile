@@ -1,0 +1,27 @@
+# People and CI run the same targets. Everything is installed into .venv/ in the checkout.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: help check test accept clean
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+check: .venv/ready ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: .venv/ready ## the tests; real benchmark files are looked for in $BAYLING_DATA, else ../shared/data
+	$(BIN)/pytest -n 2
+
+accept: .venv/ready ## what must be seen to hold on real data, end to end
+	$(BIN)/python scripts/accept/run_all.py
+
+clean: ## remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,159 @@
+"""Rows of scores and comparisons become tables: one line a direction, and tidy frames for CSV files."""
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bayling_eval.records import Comparison, Record, Score
+
+# A spreadsheet takes a cell that starts so for a formula (CWE-1236).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_KEYS = ["task", "metric", "signature"]
+_ABOUT = ["task", "family", "src_lang", "tgt_lang", "lang"]
+_JUDGED = ["delta", "ci_low", "ci_high", "p_value", "p_adjusted", "n", "verdict", "reason"]
+_REFERENCES = ("nrefs", "refs")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the per-direction table: one task under one signature of one metric."""
+
+    row: Comparison
+    """Candidate against the deciding baseline."""
+    others: tuple[Comparison | None, ...]
+    """Candidate against each further baseline; none where that pair has no such row."""
+    scores: tuple[Mapping[str, tuple[Score, ...]], ...]
+    """By metric, of the candidate and of each baseline: the rows that belong to this line."""
+    compared: Mapping[str, tuple[Comparison, ...]]
+    """By other metric: the rows against the deciding baseline that belong to this line."""
+
+
+def lines(
+    metric: str, found: Sequence[Sequence[Comparison]], scores: Sequence[Sequence[Score]]
+) -> list[Line]:
+    """Return the per-direction table under ``metric``, in the order of the deciding comparison's rows.
+
+    ``found`` holds the rows against each baseline, the deciding one first; ``scores`` the rows of the
+    candidate and of each baseline in the same order. Where a task has rows under several sets of
+    references, the other metrics' rows of the same references belong to a line.
+    """
+    compared = [_by_task(rows) for rows in found]
+    scored = [_by_task(rows) for rows in scores]
+    return [_line(row, compared, scored) for row in found[0] if row.metric == metric]
+
+
+def differing(signatures: Iterable[str | None]) -> dict[str, str]:
+    """Return of each signature the parts that not all of them share, ``tok:13a``; empty if all are one."""
+    parts = {text: text.split("|") for text in signatures if text}
+    shared = functools.reduce(set.intersection, map(set, parts.values())) if parts else set()
+    return {
+        text: " ".join(part for part in found if part not in shared)
+        for text, found in parts.items()
+    }
+
+
+def frame(records: Iterable[Record], kind: type[Record]) -> pd.DataFrame:
+    """Return records as a tidy frame, one column a field, also where there are none."""
+    return pd.DataFrame([record.model_dump() for record in records], columns=[*kind.model_fields])
+
+
+def directions(
+    scores: Mapping[str, Sequence[Score]], found: Mapping[str, Sequence[Comparison]]
+) -> pd.DataFrame:
+    """Return one row a task, metric and signature, with a column a system and the comparisons beside it.
+
+    ``scores`` are the rows of each system by its label, ``found`` the comparisons by the baseline's.
+    """
+    about = pd.concat(
+        [
+            *(frame(rows, Score)[_ABOUT] for rows in scores.values()),
+            *(frame(rows, Comparison)[_ABOUT] for rows in found.values()),
+        ]
+    ).drop_duplicates("task")
+    parts = []
+    for label, own in scores.items():
+        part = frame((row for row in own if row.metric), Score)[[*_KEYS, "value"]]
+        parts.append(part.rename(columns={"value": label}).drop_duplicates(_KEYS))
+    for label, rows in found.items():
+        part = frame(rows, Comparison)[[*_KEYS, *_JUDGED]].drop_duplicates(_KEYS)
+        # Beside rows without it, a whole number would be written as 1012.0.
+        part["n"] = part["n"].astype("Int64")
+        parts.append(part.rename(columns={name: f"{name} against {label}" for name in _JUDGED}))
+    table = functools.reduce(lambda a, b: a.merge(b, how="outer", on=_KEYS, sort=False), parts)
+    return about.merge(table, how="right", on="task", sort=False)
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a frame as CSV that no spreadsheet takes for formulas; what is missing is an empty cell."""
+    safe = table.map(_safe)
+    text: str = safe.to_csv(index=False, lineterminator="\n")
+    return text.encode("utf-8", "backslashreplace")
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value whose numbers that are not finite are null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _by_task(rows: Iterable[Any]) -> dict[str, dict[str, list[Any]]]:
+    found: dict[str, dict[str, list[Any]]] = {}
+    for row in rows:
+        found.setdefault(row.task, {}).setdefault(row.metric, []).append(row)
+    return found
+
+
+def _line(
+    row: Comparison,
+    compared: Sequence[dict[str, dict[str, list[Any]]]],
+    scored: Sequence[dict[str, dict[str, list[Any]]]],
+) -> Line:
+    own = row.metric
+    others = (rows.get(row.task, {}).get(own, []) for rows in compared[1:])
+    return Line(
+        row,
+        tuple(next((r for r in rows if r.signature == row.signature), None) for rows in others),
+        tuple(
+            {name: _belonging(row, rows) for name, rows in by_metric.get(row.task, {}).items()}
+            for by_metric in scored
+        ),
+        {
+            name: _belonging(row, rows)
+            for name, rows in compared[0].get(row.task, {}).items()
+            if name != own
+        },
+    )
+
+
+def _belonging(line: Comparison, rows: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the rows of one metric that were computed on the same references as the line."""
+    if line.signature is None or rows[0].metric is None:
+        return tuple(rows)
+    if rows[0].metric == line.metric:
+        return tuple(row for row in rows if row.signature == line.signature)
+    wanted = _references(line.signature)
+    return tuple(row for row in rows if _agree(_references(row.signature), wanted))
+
+
+def _references(signature: str | None) -> dict[str, str]:
+    parts = (part.partition(":") for part in (signature or "").split("|"))
+    return {key: value for key, _, value in parts if key in _REFERENCES}
+
+
+def _agree(own: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(wanted.get(key) == value for key, value in own.items())

@@ -1,0 +1,37 @@
+"""What the acceptance scripts share: the command line as users run it, and checks that say what they saw."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("BAYLING_DATA") or CHECKOUT.parent / "shared" / "data").resolve()
+COMMAND = Path(sys.executable).parent / "bayling-eval"
+
+
+def cli(*arguments: object, cwd: Path | None = None, code: int = 0) -> str:
+    """Run ``bayling-eval`` and return its stdout; another exit code than ``code`` ends the script."""
+    words = [str(COMMAND), *map(str, arguments)]
+    environment = {**os.environ, "BAYLING_DATA": str(DATA)}
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != code:
+        sys.exit(f"{' '.join(words)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def rows(*arguments: object) -> list[dict[str, Any]]:
+    """Run ``bayling-eval ... --json`` and return its rows."""
+    found: list[dict[str, Any]] = json.loads(cli(*arguments, "--json", "-q"))["rows"]
+    return found
+
+
+def expect(condition: bool, seen: str) -> None:
+    """Print what was seen, and end the script where it is not what must hold."""
+    print(("ok   " if condition else "FAIL ") + seen, flush=True)
+    if not condition:
+        sys.exit(1)
