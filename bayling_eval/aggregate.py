@@ -1,4 +1,4 @@
-"""Rows of scores and comparisons become tables: one line a direction, and tidy frames for CSV files."""
+"""Scores and comparisons become tables: one line a direction, and tidy frames for CSV."""
 
 import functools
 import math
@@ -35,11 +35,11 @@ class Line:
 def lines(
     metric: str, found: Sequence[Sequence[Comparison]], scores: Sequence[Sequence[Score]]
 ) -> list[Line]:
-    """Return the per-direction table under ``metric``, in the order of the deciding comparison's rows.
+    """Return the per-direction table under ``metric``, in the order of the deciding rows.
 
-    ``found`` holds the rows against each baseline, the deciding one first; ``scores`` the rows of the
-    candidate and of each baseline in the same order. Where a task has rows under several sets of
-    references, the other metrics' rows of the same references belong to a line.
+    ``found`` holds the rows against each baseline, the deciding one first; ``scores`` the rows of
+    the candidate and of each baseline in the same order. Where a task has rows under several sets
+    of references, the other metrics' rows of the same references belong to a line.
     """
     compared = [_by_task(rows) for rows in found]
     scored = [_by_task(rows) for rows in scores]
@@ -47,7 +47,7 @@ def lines(
 
 
 def differing(signatures: Iterable[str | None]) -> dict[str, str]:
-    """Return of each signature the parts that not all of them share, ``tok:13a``; empty if all are one."""
+    """Return of each signature the parts that not all of them share: ``tok:13a``."""
     parts = {text: text.split("|") for text in signatures if text}
     shared = functools.reduce(set.intersection, map(set, parts.values())) if parts else set()
     return {
@@ -64,9 +64,9 @@ def frame(records: Iterable[Record], kind: type[Record]) -> pd.DataFrame:
 def directions(
     scores: Mapping[str, Sequence[Score]], found: Mapping[str, Sequence[Comparison]]
 ) -> pd.DataFrame:
-    """Return one row a task, metric and signature, with a column a system and the comparisons beside it.
+    """Return one row a task, metric and signature: a column a system, then the comparisons.
 
-    ``scores`` are the rows of each system by its label, ``found`` the comparisons by the baseline's.
+    ``scores`` are the rows of each system by its name, ``found`` those against each baseline.
     """
     about = pd.concat(
         [
@@ -88,7 +88,7 @@ def directions(
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a frame as CSV that no spreadsheet takes for formulas; what is missing is an empty cell."""
+    """Return a frame as CSV without formulas for a spreadsheet; what is missing is empty."""
     safe = table.map(_safe)
     text: str = safe.to_csv(index=False, lineterminator="\n")
     return text.encode("utf-8", "backslashreplace")

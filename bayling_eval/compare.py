@@ -4,7 +4,7 @@ Only per-segment statistics are read, never texts. What may not be compared gets
 why; the documents of two systems are never intersected.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,17 @@ from bayling_eval.tables import Stored
 
 QUALITY = ("chrf++", "chrf", "bleu")
 """Metrics compared unless others are named, the headline first."""
+MARKS: Mapping[Verdict, str] = {
+    "regressed": "▼",
+    "leans_down": "▽",
+    "below_minimum_effect": "≈",
+    "no_change": "·",
+    "leans_up": "△",
+    "improved": "▲",
+    "incomparable": "x",
+    "missing": "?",
+}
+"""One mark a verdict, wherever one is shown; filled where Holm's correction is passed."""
 # Differences under these are real at best, never worth a verdict. Defaults, to be set by those who
 # use them: what people notice differs by metric (Kocmi et al. 2024, arXiv 2401.06760).
 MIN_EFFECT = {"bleu": 0.5, "chrf": 0.5, "chrf++": 0.5}
@@ -88,10 +99,16 @@ def compare(
                 f"metric {name!r} has no better direction, so nothing can be compared: "
                 f"choose among {', '.join(QUALITY)}"
             )
+    cells = sorted(_families(candidate) | _families(baseline))
+    pairs = [
+        (_side(candidate, *cell, names=names), _side(baseline, *cell, names=names))
+        for cell in cells
+    ]
+    for name in names:
+        statistics.check_resolution(trials, _count_tests(pairs, name))
     tested: list[_Tested] = []
     incomplete: list[str] = []
-    for family, selection in sorted(_families(candidate) | _families(baseline)):
-        sides = [_side(system, family, selection, names) for system in (candidate, baseline)]
+    for sides in pairs:
         incomplete += [
             f"{side.system.name}: {task}: {why}"
             for side in sides
@@ -100,7 +117,7 @@ def compare(
         for task in sorted({*sides[0].planned, *sides[1].planned}):
             progress(task)
             tested += _task(task, sides[0], sides[1], made, trials)
-    by_metric = [_corrected([t for t in tested if t.row.metric == name], trials) for name in names]
+    by_metric = [_corrected([t for t in tested if t.row.metric == name]) for name in names]
     rows = [t.row for group in by_metric for t in sorted(group, key=_worst_first)]
     macro = [row for group in by_metric for row in _macro(group)]
     return Comparisons(candidate, baseline, rows, macro, incomplete)
@@ -141,7 +158,7 @@ def _families(system: System) -> set[tuple[str, str]]:
     return {(cell.family, cell.selection) for cell in system.cells()}
 
 
-def _side(system: System, family: str, selection: str, names: Sequence[str]) -> _Side:
+def _side(system: System, family: str, selection: str, *, names: Sequence[str]) -> _Side:
     cells = [c for c in system.cells() if (c.family, c.selection) == (family, selection)]
     if len(cells) > 1:
         labels = ", ".join(f"{system.name}@{system.model.model8}/{c.settings8}" for c in cells)
@@ -273,12 +290,21 @@ def _documents_reason(task: str, sides: tuple[_Side, _Side], scores: tuple[Score
     return "sources differ" if ours.sources_digest != theirs.sources_digest else "references differ"
 
 
-def _corrected(group: list[_Tested], trials: int) -> list[_Tested]:
+def _count_tests(pairs: Iterable[tuple[_Side, _Side]], metric: str) -> int:
+    """Return how many rows of a metric can be tested: same task and signature on both sides."""
+    return sum(
+        len(signatures.keys() & theirs.scores.get(key, {}).keys())
+        for ours, theirs in pairs
+        for key, signatures in ours.scores.items()
+        if key[1] == metric
+    )
+
+
+def _corrected(group: list[_Tested]) -> list[_Tested]:
     """Correct over one family of tests: this comparison, one metric, all its tasks."""
     measured = [t for t in group if t.row.p_value is not None]
     if not measured:
         return group
-    statistics.check_resolution(trials, len(measured))
     p_values = [t.row.p_value for t in measured if t.row.p_value is not None]
     holm, fdr = statistics.holm(p_values), statistics.benjamini_hochberg(p_values)
     done = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bayling_eval import metrics, responses, sources, store, tables, tasks
-from bayling_eval.errors import IncompleteError, UserError
+from bayling_eval.errors import IncompleteError, UserError, unknown
 from bayling_eval.metrics import Metric, MetricSpec, Segments, Statistics
 from bayling_eval.provenance import digest, digest_file, digest_lines, versions
 from bayling_eval.records import Manifest, PlannedTask, Score, ScoredTask, ScoresFile
@@ -106,15 +106,21 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
     return True
 
 
-def check_references(cells: Iterable[Cell], order: Order) -> None:
-    """Refuse references that a task does not have, before anything is scored."""
-    for cell in cells if order.references else ():
-        for task in cell.plan().tasks.values():
-            if task.src_lang and task.tgt_lang:
-                have = sources.reference_names(
-                    task.family, task.src_lang, task.tgt_lang, order.data
-                )
-                choose_references(task, have, order.references)
+def check_order(cells: Iterable[Cell], order: Order) -> None:
+    """Refuse a glob without tasks and references that a task does not have, before any work.
+
+    Raises:
+        UserError: see above.
+    """
+    planned = [task for cell in cells for task in cell.plan().tasks.values()]
+    chosen = [task for task in planned if fnmatch.fnmatchcase(task.task, order.tasks)]
+    if planned and not chosen:
+        raise unknown("task of these systems", order.tasks, {task.task for task in planned})
+    for task in chosen if order.references else ():
+        if task.src_lang and task.tgt_lang:
+            pair = (task.src_lang, task.tgt_lang)
+            have = sources.reference_names(task.family, *pair, order.data)
+            choose_references(task, have, order.references)
 
 
 def status_rows(cell: Cell) -> list[Score]:

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayling_eval import languages, responses, sources, store, tasks
+from bayling_eval import responses, sources, store, tasks
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.plan import Selection
 from bayling_eval.provenance import digest, digest_lines, versions
@@ -140,34 +140,20 @@ def task_of(path: Path, chosen: Selection) -> Task:
     Raises:
         UserError: no task of the suite has this direction.
     """
-    by_name = {task.name: task for task in chosen.tasks}
+    names = {task.name for task in chosen.tasks}
     families = sorted({task.family for task in chosen.tasks})
     for family in families:
-        for src, tgt in _splits(path.stem, family):
-            name = f"{family}_{src}-{tgt}"
-            if name in by_name:
-                return by_name[name]
-            if family in chosen.open_families:
-                return tasks.find(name)
+        try:
+            task = tasks.find(f"{family}_{path.stem}")
+        except UserError:
+            continue
+        if task.name in names or family in chosen.open_families:
+            return task
     known = {f"{task.src_lang}-{task.tgt_lang}" for task in chosen.tasks if task.src_lang}
     raise UserError(
         f"{path}: {unknown('direction', path.stem, known)} Name the file SRC-TGT in the codes of "
         f"{', '.join(families)} or in our keys"
     )
-
-
-def _splits(stem: str, family: str) -> list[tuple[str, str]]:
-    """Return the readings of ``SRC-TGT``; NTREX codes contain hyphens (``eng-aze-Latn``)."""
-    parts, readings = stem.split("-"), []
-    for cut in range(1, len(parts)):
-        try:
-            src, tgt = (
-                languages.resolve("-".join(side), family) for side in (parts[:cut], parts[cut:])
-            )
-        except UserError:
-            continue
-        readings.append((src, tgt))
-    return readings
 
 
 def _outcome(direction: _Direction, plan: Plan, name: str, *, replace: bool) -> Imported:

@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bayling_eval import languages, tasks
+from bayling_eval import languages, sources, tasks
 from bayling_eval.errors import UserError, unknown
-from bayling_eval.metrics import MetricSpec, make
 from bayling_eval.tasks import Task
 
 
@@ -26,8 +25,6 @@ class SuiteTasks(BaseModel):
     """Keep directions with one of these on either side: codes and @sets, separated by commas."""
     pairs: tuple[str, ...] | None = None
     """Directions instead of the family's own list, ``deu_Latn-fra_Latn``."""
-    metrics: tuple[str, ...] | None = None
-    """Metrics to score, ``bleu:tokenize=char``; the default ones when left out."""
 
 
 class Suite(BaseModel):
@@ -54,11 +51,13 @@ def load(suite: str) -> Suite:
         return Suite(name=suite, tasks=(SuiteTasks(use=suite),))
     if not path.is_file():
         raise UserError(f"no suite file at {path}")
-    text = path.read_text(encoding="utf-8")
+    text = "\n".join(sources.read_lines(path))
     try:
         return Suite.model_validate({"name": path.stem, **tomllib.loads(text)})
     except tomllib.TOMLDecodeError as fault:
-        raise UserError(f"{path}: broken TOML: {fault}") from None
+        line = re.search(r"at line (\d+)", str(fault))
+        where = line.group(1) if line else text.count("\n") + 1
+        raise UserError(f"{path}:{where}: broken TOML: {fault}") from None
     except ValidationError as fault:
         raise UserError(_explain(path, text, fault.errors()[0])) from None
 
@@ -77,7 +76,7 @@ def selected(suite: Suite, only_languages: str | None = None) -> Selection:
     """Return the tasks of a suite; ``only_languages`` (codes and @sets) takes the place of its own.
 
     Raises:
-        UserError: an unknown family, language, pair or metric.
+        UserError: an unknown family, language or pair.
     """
     if only_languages is not None:
         suite = suite.model_copy(
@@ -89,18 +88,10 @@ def selected(suite: Suite, only_languages: str | None = None) -> Selection:
         )
     found: dict[str, Task] = {}
     for entry in suite.tasks:
-        for spec in entry.metrics or ():
-            make(MetricSpec.parse(spec))
         for task in _tasks(entry):
             found[task.name] = task
     whole = {entry.use for entry in suite.tasks if entry.languages is None and entry.pairs is None}
     return Selection(tuple(found.values()), frozenset(whole))
-
-
-def metrics_of(suite: Suite, family: str) -> tuple[str, ...] | None:
-    """Return the metrics that a suite names for a family, none where it leaves the choice open."""
-    named = [spec for entry in suite.tasks if entry.use == family for spec in entry.metrics or ()]
-    return tuple(dict.fromkeys(named)) or None
 
 
 def _tasks(entry: SuiteTasks) -> Iterable[Task]:

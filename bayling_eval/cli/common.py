@@ -7,10 +7,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.cells import cell_len
+
+from bayling_eval.errors import IncomparableError, IncompleteError
+
+if TYPE_CHECKING:
+    # Comparing loads numpy, which most verbs do without.
+    from bayling_eval.compare import Comparisons
 
 C = TypeVar("C", bound=Callable[..., Any])
 Row = Mapping[str, Any]
@@ -128,6 +134,29 @@ def text(key: str, value: Any) -> str:
     return printable(str(value))
 
 
+def judge(found: "Sequence[Comparisons]") -> None:
+    """Raise what the exit code shall say, after everything was printed or written.
+
+    Raises:
+        IncompleteError: a system's own planned tasks have no valid score.
+        IncomparableError: a pair has nothing that can be compared.
+    """
+    incomplete = [line for pair in found for line in pair.incomplete]
+    if incomplete:
+        more = f" (and {len(incomplete) - 1} more)" if len(incomplete) > 1 else ""
+        raise IncompleteError(f"{incomplete[0]}{more}")
+    for pair in found:
+        rows = pair.rows
+        if not any(row.delta is not None for row in rows):
+            why = next((row.reason for row in rows if row.verdict == "incomparable"), None) or next(
+                (row.reason for row in rows), "neither has scores"
+            )
+            raise IncomparableError(
+                f"{pair.candidate.name} and {pair.baseline.name} have nothing that can be "
+                f"compared: {why}"
+            )
+
+
 def printable(value: str) -> str:
     """Return a text that cannot steer a terminal: control characters become visible."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
@@ -144,7 +173,9 @@ def _csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         value = "; ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    return f"'{printable(value)}" if value.startswith(_FORMULA) else printable(value)
 
 
 def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

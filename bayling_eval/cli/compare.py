@@ -1,15 +1,13 @@
 """``bayling-eval compare``."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from bayling_eval import metrics, statistics, store
 from bayling_eval.cli import common
-from bayling_eval.compare import QUALITY, Comparisons, compare
-from bayling_eval.errors import IncomparableError, IncompleteError
+from bayling_eval.compare import MARKS, QUALITY, Comparisons, compare
 from bayling_eval.records import Comparison, MacroRow
 
 _COLUMNS = (
@@ -26,16 +24,6 @@ _COLUMNS = (
     "verdict",
 )
 _MACRO = ("group", "delta", "these languages", "languages like these", "n")
-MARKS = {
-    "regressed": "▼",
-    "leans_down": "▽",
-    "below_minimum_effect": "≈",
-    "no_change": "·",
-    "leans_up": "△",
-    "improved": "▲",
-    "incomparable": "x",
-    "missing": "?",
-}
 
 
 @click.command()
@@ -99,25 +87,7 @@ def command(
     else:
         for pair in found:
             _print(pair, form)
-    _judge(found)
-
-
-def _judge(found: Sequence[Comparisons]) -> None:
-    """Raise what the exit code shall say."""
-    incomplete = [line for pair in found for line in pair.incomplete]
-    if incomplete:
-        more = f" (and {len(incomplete) - 1} more)" if len(incomplete) > 1 else ""
-        raise IncompleteError(f"{incomplete[0]}{more}")
-    for pair in found:
-        rows = pair.rows
-        if not any(row.delta is not None for row in rows):
-            why = next((row.reason for row in rows if row.verdict == "incomparable"), None) or next(
-                (row.reason for row in rows), "neither has scores"
-            )
-            raise IncomparableError(
-                f"{pair.candidate.name} and {pair.baseline.name} have nothing that can be "
-                f"compared: {why}"
-            )
+    common.judge(found)
 
 
 def _print(pair: Comparisons, form: str) -> None:

@@ -1,5 +1,6 @@
 """``bayling-eval ls``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _systems(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-_ROWS = {
+_ROWS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     "tasks": _tasks,
     "suites": _suites,
     "languages": _languages,

@@ -60,7 +60,7 @@ def command(
     if not chosen:
         raise UserError(f"no systems in {results}: make one with `bayling-eval import`")
     cells = [cell for system in chosen for cell in system.cells()]
-    evaluate.check_references(cells, order)
+    evaluate.check_order(cells, order)
     for cell in cells:
         label = f"{cell.system.label} {cell.family}"
         changed = evaluate.score_cell(cell, order, common.progress(quiet, label))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bayling_eval import store
+from bayling_eval import metrics, store
 from bayling_eval.cli import common
 from bayling_eval.evaluate import status_rows
 
@@ -27,6 +27,8 @@ def command(
     verbose: bool,
 ) -> None:
     """Print one row a system, task, metric and signature (all systems by default)."""
+    for name in names:
+        metrics.make(metrics.MetricSpec(name))
     chosen = [store.find(results, name) for name in systems] or store.systems(results)
     found = [row for system in chosen for cell in system.cells() for row in status_rows(cell)]
     rows = [row.model_dump() for row in found if not names or row.metric in names]
