@@ -1,8 +1,8 @@
 """Nine real systems of the BayLing repository: imported, scored, compared and reported.
 
-Their five WMT22 directions are scored against the reference that the repository itself uses: B for cs-en
-and en-cs, A for the others, checked here line by line. BLEU and chrF are checked against sacrebleu's own
-command line on the published files.
+Their five WMT22 directions are scored against the reference that the repository itself uses: B for
+cs-en and en-cs, A for the others, checked here line by line. BLEU and chrF++ are checked against
+sacrebleu's own command line on the published files.
 """
 
 import json
@@ -38,7 +38,7 @@ def check_references() -> None:
 
 
 def sacrebleu(system: str, pair: str, *options: str) -> float:
-    src, tgt = pair.split("-")
+    tgt = pair.partition("-")[2]
     reference = wmt("references", pair, f"ref.{DIRECTIONS[pair]}.{tgt}")
     words = [
         sys.executable,
@@ -99,10 +99,8 @@ def main(results: Path, reports: Path) -> None:
     itself = json.loads(cli("compare", "gpt-4", "gpt-4", "--results", results, "--json", "-q"))
     verdicts = {r["verdict"] for r in itself["rows"]}
     expect(verdicts == {"no_change"}, f"a system against itself: {verdicts}")
-    flags = [word for name in ["bayling-7b", *baselines] for word in ("--baseline", name)][:-2]
-    flags = ["--baseline", "bayling-7b"]
-    for name in baselines:
-        flags += ["--baseline", name] if name != "bayling-7b" else []
+    deciding_first = sorted(baselines, key=lambda name: name != "bayling-7b")
+    flags = [word for name in deciding_first for word in ("--baseline", name)]
     page = cli(
         "report",
         "bayling-wmt22",

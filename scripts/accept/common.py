@@ -1,4 +1,4 @@
-"""What the acceptance scripts share: the command line as users run it, and checks that say what they saw."""
+"""What the acceptance scripts share: the command line as users run it, and checks that speak."""
 
 import json
 import os
@@ -13,7 +13,7 @@ COMMAND = Path(sys.executable).parent / "bayling-eval"
 
 
 def cli(*arguments: object, cwd: Path | None = None, code: int = 0) -> str:
-    """Run ``bayling-eval`` and return its stdout; another exit code than ``code`` ends the script."""
+    """Run ``bayling-eval`` and return its stdout; an exit code other than ``code`` ends all."""
     words = [str(COMMAND), *map(str, arguments)]
     environment = {**os.environ, "BAYLING_DATA": str(DATA)}
     done = subprocess.run(

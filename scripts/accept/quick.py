@@ -1,7 +1,7 @@
 """What must be quick: ``--help``, and ``scores`` over 404 directions of 12 imported systems.
 
-The 404 systems' outputs are real lines of FLORES-200 (a reference shifted by one to twelve places), ten a
-direction: ``scores`` reads plans, manifests and scores, never texts, so their number does not matter to it.
+The outputs are real lines of FLORES-200 (references shifted by one to twelve places), ten a
+direction: ``scores`` reads plans, manifests and scores, never texts, so more would not slow it.
 """
 
 import resource

@@ -1,4 +1,4 @@
-"""Stock lm-eval runs one task of each family, any pair through the generic task, and loads them all."""
+"""Stock lm-eval runs one task of each family, and any pair; the strict check loads all tasks."""
 
 import json
 import os

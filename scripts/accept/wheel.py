@@ -1,4 +1,4 @@
-"""The built wheel, in a clean environment and another folder: listings, and an import of real outputs."""
+"""The built wheel, in a clean environment and another folder: listings, and real outputs."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """The 47 WMT22 system outputs at hand, against the scores that WMT22 published.
 
-BLEU to 1e-6 (13a; ``zh`` for Chinese; ``char`` for Japanese), chrF to 1e-6 with one reference. With two,
-within 0.01: the published chrF was computed with sacrebleu 2.0.0, which chose among references otherwise.
+BLEU to 1e-6 (13a; ``zh`` for Chinese; ``char`` for Japanese), chrF to 1e-6 with one reference and
+within 0.01 with two: the published chrF was computed with sacrebleu 2.0.0, and differs there.
 """
 
 import csv

@@ -87,8 +87,8 @@ def test_scores_are_one_document(scored):
     assert (
         list(document["rows"][0])
         == (
-            "system model settings series step task family src_lang tgt_lang lang selection num_fewshot "
-            "filter metric signature value stderr ci_low ci_high higher_is_better n n_unscored "
+            "system model settings series step task family src_lang tgt_lang lang selection "
+            "num_fewshot filter metric signature value stderr ci_low ci_high higher_is_better n n_unscored "
             "documents_digest settings_digest status reason"
         ).split()
     )
@@ -101,8 +101,8 @@ def test_a_comparison_is_one_document(scored):
     assert (
         list(document["rows"][0])
         == (
-            "task family src_lang tgt_lang lang metric signature candidate baseline candidate_value "
-            "baseline_value delta ci_low ci_high p_value p_adjusted detectable_effect n verdict "
+            "task family src_lang tgt_lang lang metric signature candidate baseline "
+            "candidate_value baseline_value delta ci_low ci_high p_value p_adjusted detectable_effect n verdict "
             "settings_diff reason"
         ).split()
     )
