@@ -13,6 +13,18 @@ from conftest import SEGMENTS, sentences, spoil, write_lines
 from bayling_eval.cli import common
 from bayling_eval.cli.main import VERBS, cli, main
 
+# Scripts depend on these: keys are always present, in this order.
+SCORE_KEYS = """
+    system model settings series step task family src_lang tgt_lang lang selection num_fewshot
+    filter metric signature value stderr ci_low ci_high higher_is_better n n_unscored
+    documents_digest settings_digest status reason
+""".split()
+COMPARE_KEYS = """
+    task family src_lang tgt_lang lang metric signature candidate baseline candidate_value
+    baseline_value delta ci_low ci_high p_value p_adjusted detectable_effect n verdict settings_diff
+    reason
+""".split()
+
 
 @pytest.fixture
 def run(tmp_path, small_data, monkeypatch, capsys):
@@ -83,29 +95,14 @@ def test_scores_are_one_document(scored):
     assert (code, err) == (0, "")
     assert document["schema"] == "bayling_eval.scores/1"
     assert len(document["rows"]) == 2 * 2 * 5
-    # The contract: keys are always present, in this order (design of the JSON rows).
-    assert (
-        list(document["rows"][0])
-        == (
-            "system model settings series step task family src_lang tgt_lang lang selection "
-            "num_fewshot filter metric signature value stderr ci_low ci_high higher_is_better n n_unscored "
-            "documents_digest settings_digest status reason"
-        ).split()
-    )
+    assert list(document["rows"][0]) == SCORE_KEYS
 
 
 def test_a_comparison_is_one_document(scored):
     _, out, _ = scored("compare", "bad", "good", "--json", "-q")
     document = json.loads(out)
     assert list(document) == ["schema", "rows", "macro"]
-    assert (
-        list(document["rows"][0])
-        == (
-            "task family src_lang tgt_lang lang metric signature candidate baseline "
-            "candidate_value baseline_value delta ci_low ci_high p_value p_adjusted detectable_effect n verdict "
-            "settings_diff reason"
-        ).split()
-    )
+    assert list(document["rows"][0]) == COMPARE_KEYS
 
 
 def test_every_format_prints_the_same_rows(scored):
