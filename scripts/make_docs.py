@@ -11,8 +11,8 @@ HEAD = """# Commands
 
 Written by `scripts/make_docs.py` from the commands themselves.
 
-Results go to stdout, progress and faults to stderr. `--json` prints one document and nothing else. On a terminal
-progress is one changing line; elsewhere, with `CI` or `NO_COLOR` set, plain lines.
+Results go to stdout, progress and faults to stderr. `--json` prints one document and nothing else.
+On a terminal progress is one changing line; elsewhere, with `CI` or `NO_COLOR` set, plain lines.
 """
 
 
