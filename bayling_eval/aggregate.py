@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from bayling_eval.records import Comparison, Record, Score
+from bayling_eval.spreadsheet import csv_text
 
-# A spreadsheet takes a cell that starts so for a formula (CWE-1236).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _KEYS = ["task", "metric", "signature"]
 _ABOUT = ["task", "family", "src_lang", "tgt_lang", "lang"]
 _JUDGED = ["delta", "ci_low", "ci_high", "p_value", "p_adjusted", "n", "verdict", "reason"]
@@ -57,8 +56,14 @@ def differing(signatures: Iterable[str | None]) -> dict[str, str]:
 
 
 def frame(records: Iterable[Record], kind: type[Record]) -> pd.DataFrame:
-    """Return records as a tidy frame, one column a field, also where there are none."""
-    return pd.DataFrame([record.model_dump() for record in records], columns=[*kind.model_fields])
+    """Return records as a tidy frame, one column a field, also where there are none.
+
+    The columns hold objects: a whole number stays one beside a missing value.
+    """
+    rows = [record.model_dump() for record in records]
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype=object) for name in kind.model_fields}
+    )
 
 
 def directions(
@@ -80,8 +85,6 @@ def directions(
         parts.append(part.rename(columns={"value": label}).drop_duplicates(_KEYS))
     for label, rows in found.items():
         part = frame(rows, Comparison)[[*_KEYS, *_JUDGED]].drop_duplicates(_KEYS)
-        # Beside rows without it, a whole number would be written as 1012.0.
-        part["n"] = part["n"].astype("Int64")
         parts.append(part.rename(columns={name: f"{name} against {label}" for name in _JUDGED}))
     table = functools.reduce(lambda a, b: a.merge(b, how="outer", on=_KEYS, sort=False), parts)
     return about.merge(table, how="right", on="task", sort=False)
@@ -89,9 +92,8 @@ def directions(
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """Return a frame as CSV without formulas for a spreadsheet; what is missing is empty."""
-    safe = table.map(_safe)
-    text: str = safe.to_csv(index=False, lineterminator="\n")
-    return text.encode("utf-8", "backslashreplace")
+    rows = table.itertuples(index=False, name=None)
+    return csv_text(list(table.columns), rows).encode("utf-8", "backslashreplace")
 
 
 def finite(value: Any) -> Any:
@@ -103,12 +105,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
-
-
-def _safe(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        value = "; ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _by_task(rows: Iterable[Any]) -> dict[str, dict[str, list[Any]]]:

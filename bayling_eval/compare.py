@@ -12,9 +12,9 @@ import numpy as np
 
 from bayling_eval import metrics, statistics, store, tables
 from bayling_eval.errors import UserError
-from bayling_eval.evaluate import status_rows
 from bayling_eval.metrics import Metric, MetricSpec
 from bayling_eval.records import Comparison, MacroRow, PlannedTask, Score, Settings, Verdict
+from bayling_eval.rows import status_rows
 from bayling_eval.statistics import Floats
 from bayling_eval.store import Cell, System
 from bayling_eval.tables import Stored
@@ -92,6 +92,7 @@ def compare(
         UserError: an unknown metric, one without a better direction, a system with several settings
             for a family, or too few trials for the number of tests.
     """
+    names = tuple(dict.fromkeys(names))
     made = {name: metrics.make(MetricSpec(name)) for name in names}
     for name, metric in made.items():
         if metric.higher_is_better is None:
@@ -175,9 +176,7 @@ def _side(system: System, family: str, selection: str, *, names: Sequence[str]) 
             scores.setdefault((row.task, row.metric), {})[row.signature] = row
         elif (row.status in ("stale", "unscored") and row.metric is None) or row.status == "stale":
             reasons[row.task] = row.reason or row.status
-    stored = (
-        tables.read_statistics(cell.folder / store.STATISTICS, names) if cell.manifest() else []
-    )
+    stored = tables.read_statistics(cell.verified(store.STATISTICS), names) if scores else []
     return _Side(
         system,
         cell,

@@ -52,7 +52,8 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserE
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    text = f"unknown {kind} {name!r}."
+    shown = name if len(name) <= 100 else f"{name[:100]}…"
+    text = f"unknown {kind} {shown!r}."
     if near:
         text += f" Did you mean {' or '.join(repr(n) for n in near)}?"
     elif 0 < len(names) <= 12:

@@ -18,8 +18,9 @@ import numpy as np
 from bayling_eval import metrics, responses, sources, store, tables, tasks
 from bayling_eval.errors import IncompleteError, UserError, unknown
 from bayling_eval.metrics import Metric, MetricSpec, Segments, Statistics
-from bayling_eval.provenance import digest, digest_file, digest_lines, versions
-from bayling_eval.records import Manifest, PlannedTask, Score, ScoredTask, ScoresFile
+from bayling_eval.provenance import digest, digest_lines, versions
+from bayling_eval.records import Job, Manifest, PlannedTask, Score, ScoredTask, ScoresFile
+from bayling_eval.rows import blank
 from bayling_eval.statistics import bootstrap_sums, interval
 from bayling_eval.store import Cell
 from bayling_eval.tables import Sample, Stored
@@ -69,15 +70,6 @@ class _Task:
         return Segments(self.origin.tgt_lang, self.answers, chosen)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One task under one metric and set of references."""
-
-    task: str
-    spec: str
-    references: tuple[str, ...]
-
-
 def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) -> bool:
     """Score one cell; return whether there was anything to do.
 
@@ -89,13 +81,13 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
     loaded = _load(cell, order.data)
     manifest = cell.manifest()
     old = _kept(cell, manifest, loaded)
-    jobs = _jobs(loaded, order, old)
+    jobs = _jobs(loaded, order, manifest.jobs if manifest else [])
     wanted = {job.task for job in jobs}
     loaded = [task for task in loaded if task.plan.task in wanted]
     for job in jobs:
-        metrics_made.setdefault(job.spec, metrics.make(MetricSpec.parse(job.spec)))
+        metrics_made.setdefault(job.metric, metrics.make(MetricSpec.parse(job.metric)))
     inputs = _inputs_digest(cell, loaded, jobs)
-    if manifest and manifest.inputs_digest == inputs and _whole(cell, manifest):
+    if manifest and manifest.inputs_digest == inputs and cell.whole():
         return False
     todo = [job for job in jobs if job not in old]
     by_name = {task.plan.task: task for task in loaded}
@@ -121,32 +113,6 @@ def check_order(cells: Iterable[Cell], order: Order) -> None:
             pair = (task.src_lang, task.tgt_lang)
             have = sources.reference_names(task.family, *pair, order.data)
             choose_references(task, have, order.references)
-
-
-def status_rows(cell: Cell) -> list[Score]:
-    """Return the score rows of a cell; planned tasks without a score have one saying so."""
-    manifest, plan = cell.manifest(), cell.plan()
-    scored = manifest.tasks if manifest else {}
-    rows = []
-    for row in cell.scores():
-        planned = plan.tasks.get(row.task)
-        if planned and planned.answers_digest == scored[row.task].answers_digest:
-            rows.append(row)
-        else:
-            rows.append(
-                row.model_copy(
-                    update={
-                        "value": None,
-                        "stderr": None,
-                        "ci_low": None,
-                        "ci_high": None,
-                        "status": "stale",
-                        "reason": f"outputs changed: run `bayling-eval score {cell.system.name}`",
-                    }
-                )
-            )
-    rows += [_unscored(cell, planned) for name, planned in plan.tasks.items() if name not in scored]
-    return rows
 
 
 def choose_references(
@@ -206,9 +172,9 @@ def _task(cell: Cell, planned: PlannedTask, log: responses.Log, data: Path | Non
     return _Task(planned, origin, tuple(a.answer for a in answers if a is not None), ids)
 
 
-def _kept(cell: Cell, manifest: Manifest | None, loaded: list[_Task]) -> dict[_Job, Stored]:
+def _kept(cell: Cell, manifest: Manifest | None, loaded: list[_Task]) -> dict[Job, Stored]:
     """Return the stored statistics whose inputs are still the same."""
-    if manifest is None or not _whole(cell, manifest):
+    if manifest is None or not cell.whole():
         return {}
     if manifest.versions != _versions():
         return {}
@@ -222,15 +188,17 @@ def _kept(cell: Cell, manifest: Manifest | None, loaded: list[_Task]) -> dict[_J
             and then.answers_digest == task.answers_digest
             and all(then.references.get(n) == task.references.get(n) for n in entry.references)
         ):
-            kept[_Job(entry.task, entry.spec, entry.references)] = entry
+            kept[_job(entry)] = entry
     return kept
 
 
-def _jobs(loaded: list[_Task], order: Order, old: Mapping[_Job, Stored]) -> list[_Job]:
+def _jobs(loaded: list[_Task], order: Order, before: list[Job]) -> list[Job]:
     """Return what the scores shall hold: what they held, and what is asked for now."""
-    jobs: dict[_Job, None] = {}
+    jobs: dict[Job, None] = {}
     for task in loaded:
-        had = [job for job in old if job.task == task.plan.task]
+        had = [job for job in before if job.task == task.plan.task]
+        for job in had:
+            choose_references(task.plan, task.origin.references, [",".join(job.references)])
         jobs.update(dict.fromkeys(had))
         if not fnmatch.fnmatchcase(task.plan.task, order.tasks):
             continue
@@ -238,17 +206,19 @@ def _jobs(loaded: list[_Task], order: Order, old: Mapping[_Job, Stored]) -> list
             continue
         names = choose_references(task.plan, task.origin.references, order.references)
         specs = [str(spec) for spec in order.metrics] or list(metrics.DEFAULT)
-        jobs.update(dict.fromkeys(_Job(task.plan.task, spec, names) for spec in specs))
+        jobs.update(
+            dict.fromkeys(Job(task=task.plan.task, metric=spec, references=names) for spec in specs)
+        )
     return list(jobs)
 
 
 def _count(
-    jobs: list[_Job], loaded: Mapping[str, _Task], processes: int, progress: Progress
+    jobs: list[Job], loaded: Mapping[str, _Task], processes: int, progress: Progress
 ) -> list[Statistics]:
     """Count the statistics of each job, a task's jobs together, in processes if that pays."""
     groups = [list(group) for _, group in itertools.groupby(jobs, key=lambda job: job.task)]
     work = [
-        ([(job.spec, loaded[job.task].segments(job.references)) for job in group])
+        ([(job.metric, loaded[job.task].segments(job.references)) for job in group])
         for group in groups
     ]
     if processes < 2 or len(work) < 2:
@@ -259,7 +229,7 @@ def _count(
 
 
 def _collect(
-    results: Iterable[list[Statistics]], groups: list[list[_Job]], progress: Progress
+    results: Iterable[list[Statistics]], groups: list[list[Job]], progress: Progress
 ) -> list[Statistics]:
     found = []
     for group, counted in zip(groups, results, strict=True):
@@ -273,9 +243,13 @@ def count_task(work: list[tuple[str, Segments]]) -> list[Statistics]:
     return [metrics.make(MetricSpec.parse(spec)).statistics(segments) for spec, segments in work]
 
 
-def _stored(job: _Job, found: Statistics) -> Stored:
-    name = MetricSpec.parse(job.spec).name
-    return Stored(job.task, name, found.signature, job.spec, job.references, found.values)
+def _job(entry: Stored) -> Job:
+    return Job(task=entry.task, metric=entry.spec, references=entry.references)
+
+
+def _stored(job: Job, found: Statistics) -> Stored:
+    name = MetricSpec.parse(job.metric).name
+    return Stored(job.task, name, found.signature, job.metric, job.references, found.values)
 
 
 def _rows(
@@ -283,7 +257,7 @@ def _rows(
     stored: list[Stored],
     loaded: Mapping[str, _Task],
     made: Mapping[str, Metric],
-    unchanged: set[_Job],
+    unchanged: set[Job],
 ) -> list[Score]:
     before = {
         (row.task, row.metric, row.signature): row for row in (cell.scores() if unchanged else [])
@@ -291,7 +265,7 @@ def _rows(
     rows = []
     for entry in stored:
         row = before.get((entry.task, entry.metric, entry.signature))
-        kept = _Job(entry.task, entry.spec, entry.references) in unchanged
+        kept = _job(entry) in unchanged
         if row is None or not kept:
             row = _score(cell, entry, loaded[entry.task], made[entry.spec])
         rows.append(row)
@@ -301,7 +275,7 @@ def _rows(
 def _score(cell: Cell, entry: Stored, task: _Task, metric: Metric) -> Score:
     value = float(metric.aggregate(entry.values.sum(axis=0)))
     samples = metric.aggregate(bootstrap_sums(entry.values))
-    row = _blank(cell, task.plan, "ok").model_copy(
+    row = blank(cell, task.plan, "ok").model_copy(
         update={
             "metric": entry.metric,
             "signature": entry.signature,
@@ -327,38 +301,6 @@ def _score(cell: Cell, entry: Stored, task: _Task, metric: Metric) -> Score:
     return row.model_copy(update={"value": value, "stderr": stderr, "ci_low": low, "ci_high": high})
 
 
-def _unscored(cell: Cell, planned: PlannedTask) -> Score:
-    return _blank(cell, planned, "unscored").model_copy(
-        update={
-            "n_unscored": planned.n,
-            "reason": f"not scored yet: run `bayling-eval score {cell.system.name}`",
-        }
-    )
-
-
-def _blank(cell: Cell, planned: PlannedTask, status: str) -> Score:
-    model = cell.system.model
-    return Score.model_validate(
-        {
-            "system": model.name,
-            "model": model.model8,
-            "settings": cell.settings8,
-            "series": model.series,
-            "step": model.step,
-            **planned.model_dump(include={"task", "family", "src_lang", "tgt_lang", "lang", "n"}),
-            "selection": cell.selection,
-            "num_fewshot": cell.settings.num_fewshot,
-            "metric": None,
-            "signature": None,
-            "value": None,
-            "higher_is_better": None,
-            "documents_digest": None,
-            "settings_digest": cell.settings_file.digest,
-            "status": status,
-        }
-    )
-
-
 def _save(
     cell: Cell, loaded: list[_Task], stored: list[Stored], rows: list[Score], inputs: str
 ) -> None:
@@ -377,13 +319,14 @@ def _save(
         Manifest(
             inputs_digest=inputs,
             tasks={task.plan.task: task.scored for task in loaded},
+            jobs=[_job(entry) for entry in stored],
             files={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
             versions=_versions(),
         ),
     )
 
 
-def _inputs_digest(cell: Cell, loaded: list[_Task], jobs: list[_Job]) -> str:
+def _inputs_digest(cell: Cell, loaded: list[_Task], jobs: list[Job]) -> str:
     return digest(
         {
             "model": cell.system.model.digest,
@@ -392,16 +335,9 @@ def _inputs_digest(cell: Cell, loaded: list[_Task], jobs: list[_Job]) -> str:
                 t.plan.task: [tasks.digest(tasks.find(t.plan.task)), t.scored.model_dump()]
                 for t in loaded
             },
-            "jobs": sorted([job.task, job.spec, *job.references] for job in jobs),
+            "jobs": sorted([job.task, job.metric, *job.references] for job in jobs),
             "versions": _versions(),
         }
-    )
-
-
-def _whole(cell: Cell, manifest: Manifest) -> bool:
-    return all(
-        cell.path(name).is_file() and digest_file(cell.path(name)) == sha256
-        for name, sha256 in manifest.files.items()
     )
 
 

@@ -49,7 +49,7 @@ SETS = {
 }
 # Scripts that the NTREX copy names otherwise than the files themselves are written.
 _NTREX_CONFIGS = {"mon": "mon_Mong", "orm": "orm_Ethi"}
-_COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+_COMMIT = re.compile(r"[\\/]([0-9a-f]{40})[\\/][^\\/]+$")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def column(family: str, lang: str, split: str) -> tuple[tuple[str, ...], Rows]:
     """Return the segments of one language, and the rows that they stand in."""
     found = rows(family, lang, split)
     name = SETS[family].column
-    if name is None or any(name not in row for row in found.rows):
+    if name is None or any(not isinstance(row.get(name), str) for row in found.rows):
         raise UserError(f"{found.name}: no column {name!r}: the data set has changed; use --data")
     return tuple(str(row[name]) for row in found.rows), found
 
@@ -98,8 +98,10 @@ def _config(family: str, lang: str) -> str:
     code = languages.codes(family).get(lang)
     if code is None:
         raise UserError(f"{family} has no language {lang}")
-    if family != "ntrex128" or code in _NTREX_CONFIGS:
-        return _NTREX_CONFIGS.get(code, code)
+    if family != "ntrex128":
+        return code
+    if code in _NTREX_CONFIGS:
+        return _NTREX_CONFIGS[code]
     # "aze-Latn" is aze_Latn there, "fra-CA" fra-CA_Latn, "deu" deu_Latn, "zho-CN" zho-CN_Hans.
     language, _, script = code.partition("-")
     known = languages.get(lang).script
@@ -123,5 +125,5 @@ def _revision(dataset: Any) -> str | None:
     """Return the commit in the path of the cached file, where datasets puts it."""
     for file in dataset.cache_files:
         if found := _COMMIT.search(file["filename"]):
-            return found.group()
+            return found.group(1)
     return None

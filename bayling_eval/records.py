@@ -225,6 +225,17 @@ class ScoredTask(Record):
     """SHA-256 of each benchmark file by its path below the data folder."""
 
 
+class Job(Record):
+    """One task under one metric and set of references."""
+
+    task: str
+    """Name of the task."""
+    metric: str
+    """The metric as written, with options: ``bleu:tokenize=char``."""
+    references: tuple[str, ...]
+    """Names of the references."""
+
+
 class Manifest(File):
     """``manifest.json``: written last; only what it names is whole."""
 
@@ -232,6 +243,8 @@ class Manifest(File):
     """Digest of everything that the files below were derived from."""
     tasks: dict[str, ScoredTask]
     """Inputs of each task."""
+    jobs: list[Job]
+    """What the scores hold, and shall hold when they are made again."""
     files: dict[str, str]
     """SHA-256 of each derived file in the folder."""
     versions: dict[str, str]

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import ValidationError
-
+from bayling_eval import store
 from bayling_eval.errors import RuntimeFault, UserError
 from bayling_eval.provenance import digest
 from bayling_eval.records import SCHEMA_VERSION, Response
@@ -57,11 +56,11 @@ def encode(response: Response) -> str:
 def decode(line: bytes) -> Response | None:
     """Read one line of the log; none where it is torn or its checksum is wrong."""
     text, mark, rest = line.rpartition(_MARK.encode())
-    if not mark or rest[:8] != b"%08x" % zlib.crc32(text):
+    if not mark or rest != b'%08x"}\n' % zlib.crc32(text):
         return None
     try:
-        return Response.model_validate_json(text + b"}")
-    except ValidationError:
+        return Response.model_validate(json.loads(text + b"}"))
+    except ValueError:  # ValidationError and JSONDecodeError
         return None
 
 
@@ -93,8 +92,8 @@ def append(path: Path, responses: Iterable[Response]) -> None:
         UserError: another process writes to the file.
         RuntimeFault: the disk is full or fails; what was complete stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file, _locked(file, path):
             _recover(file)
             if file.tell() == 0:
@@ -102,6 +101,7 @@ def append(path: Path, responses: Iterable[Response]) -> None:
             file.writelines(encode(response).encode() for response in responses)
             file.flush()
             os.fsync(file.fileno())
+        store.sync_folder(path.parent)
     except OSError as fault:
         raise RuntimeFault(
             f"{path}: {fault.strerror}: free the disk and run the same again"
@@ -111,11 +111,12 @@ def append(path: Path, responses: Iterable[Response]) -> None:
 def _is_header(path: Path, line: bytes) -> bool:
     try:
         found = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except ValueError:
         return False
-    if not isinstance(found, dict) or "schema_version" not in found:
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if not isinstance(version, int):
         return False
-    if found["schema_version"] > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise UserError(
             f"{path}:1: written by a newer version of bayling_eval: update bayling_eval"
         )

@@ -4,7 +4,6 @@ A data folder holds one folder a family, each in the layout that its authors pub
 split at line feeds alone: ``str.splitlines`` also splits at U+2028 and U+0085, which texts hold.
 """
 
-import csv
 import functools
 import hashlib
 import json
@@ -36,7 +35,7 @@ class DataFile:
     rows: int
     """Number of rows without a header."""
     sha256: str
-    """Digest of the bytes (local) or of the column that was taken (hub)."""
+    """Digest of the bytes (local) or of the rows (hub)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,8 @@ def parallel(family: str, src_lang: str, tgt_lang: str, data: Path | None) -> Pa
         return _hub_parallel(family, src_lang, tgt_lang)
     pair = pair_files(family, src_lang, tgt_lang, data)
     source, source_file = _read(pair.source, data)
+    if not source:
+        raise UserError(f"{family}: {source_file.path} is empty: restore the published files")
     files = [source_file]
     references: dict[str, tuple[str, ...]] = {}
     for name, path in pair.references.items():
@@ -188,7 +189,7 @@ def reference_names(
 
 
 def read_lines(path: Path) -> tuple[str, ...]:
-    """Read a text file as segments, one a line, a final line end not counted.
+    """Read a text file as segments, one a line; a final line end and a byte order mark are none.
 
     Raises:
         UserError: the file is not UTF-8; the line is named.
@@ -201,7 +202,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
         raise UserError(
             f"{path}:{line}: not UTF-8 (byte 0x{raw[fault.start]:02x}): convert the file to UTF-8"
         ) from None
-    lines = text.split("\n")
+    lines = text.removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
         lines.pop()
     return tuple(line.removesuffix("\r") for line in lines)
@@ -274,14 +275,16 @@ _LAYOUTS: dict[str, Callable[[Path, str, str, str], _Pair]] = {
 
 def _read(path: Path, data: Path) -> tuple[tuple[str, ...], DataFile]:
     stat = path.stat()
-    lines, sha256 = _read_once(path, stat.st_size, stat.st_mtime_ns)
+    lines, sha256 = _read_once(
+        path, (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    )
     return lines, DataFile(path.relative_to(data).as_posix(), len(lines), sha256)
 
 
 # A direction's two columns are shared by hundreds of directions of a multi-parallel set.
 @functools.lru_cache(maxsize=512)
-def _read_once(path: Path, size: int, mtime_ns: int) -> tuple[tuple[str, ...], str]:
-    del size, mtime_ns  # part of the key: a changed file is read again
+def _read_once(path: Path, state: tuple[int, ...]) -> tuple[tuple[str, ...], str]:
+    del state  # part of the key: a changed file is read again
     return read_lines(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -289,10 +292,13 @@ def _documents(path: Path, data: Path) -> tuple[tuple[str, ...], DataFile]:
     lines, file = _read(path, data)
     if path.name == "DOCUMENT_IDS.tsv":
         return lines, file
-    header, *rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    header, *rows = [line.split("\t") for line in lines] or [[]]
     if "URL" not in header:
         raise UserError(f"{path}:1: no URL column in the header: restore the published file")
     column = header.index("URL")
+    for number, row in enumerate(rows, 2):
+        if len(row) <= column:
+            raise UserError(f"{path}:{number}: no URL: restore the published file")
     return tuple(row[column] for row in rows), DataFile(file.path, len(rows), file.sha256)
 
 

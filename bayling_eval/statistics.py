@@ -6,6 +6,7 @@ a multi-parallel test set are paired across its languages.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
@@ -83,7 +84,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     m = len(p_values)
     adjusted, lowest = [0.0] * m, 1.0
     for rank, index in enumerate(sorted(range(m), key=lambda i: p_values[i], reverse=True)):
-        lowest = min(lowest, p_values[index] * m / (m - rank))
+        lowest = min(lowest, p_values[index] * (m / (m - rank)))
         adjusted[index] = lowest
     return adjusted
 
@@ -104,7 +105,7 @@ def check_resolution(trials: int, tests: int) -> None:
         UserError: (trials + 1) * alpha < tests; the message says how many are needed.
     """
     if (trials + 1) * ALPHA < tests:
-        needed = int(-(-tests // ALPHA))
+        needed = math.ceil(tests / ALPHA) - 1
         raise UserError(
             f"{trials} trials cannot resolve {tests} tests: no difference could pass the "
             f"correction; use --trials {needed} or more"

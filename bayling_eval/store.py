@@ -4,12 +4,14 @@
 folders, read through the same calls.
 """
 
+import hashlib
 import io
 import json
 import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,6 +39,7 @@ Folder = Path | zipfile.Path
 MODEL, SETTINGS, PLAN = "model.json", "settings.json", "plan.json"
 MANIFEST, SCORES = "manifest.json", "scores.json"
 SAMPLES, STATISTICS = "samples.parquet", "statistics.parquet"
+_MEND = "delete the file and run the command that makes it"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
@@ -75,8 +78,32 @@ class Cell:
         return load(Manifest, path) if path.is_file() else None
 
     def scores(self) -> list[Score]:
-        """Return the rows of scores; none without a manifest."""
-        return load(ScoresFile, self.folder / SCORES).rows if self.manifest() else []
+        """Return the rows of scores; none where the manifest does not vouch for them."""
+        whole = self._is_whole(SCORES)
+        return load(ScoresFile, self.folder / SCORES).rows if whole else []
+
+    def whole(self) -> bool:
+        """Return whether every derived file is there and what the manifest names."""
+        manifest = self.manifest()
+        return manifest is not None and all(self._is_whole(name) for name in manifest.files)
+
+    def verified(self, name: str) -> Folder:
+        """Return the path of a derived file that the manifest vouches for.
+
+        Raises:
+            UserError: it is not there, or not what the manifest names.
+        """
+        if not self._is_whole(name):
+            raise UserError(
+                f"{self.folder / name} is missing or not what its manifest names: "
+                f"run `bayling-eval score {self.system.name}`"
+            )
+        return self.folder / name
+
+    def _is_whole(self, name: str) -> bool:
+        manifest, path = self.manifest(), self.folder / name
+        named = manifest.files.get(name) if manifest else None
+        return path.is_file() and hashlib.sha256(_read(path)).hexdigest() == named
 
     @property
     def responses(self) -> Path:
@@ -156,22 +183,12 @@ def find(results: Path, spec: str) -> System:
     Raises:
         UserError: no such system, or several of that name.
     """
-    path = Path(spec)
-    if path.is_file():
-        return _exported(path)
-    if (path / MODEL).is_file():
-        return _system(path)
     label, _, settings8 = spec.partition("/")
     name, _, model8 = label.partition("@")
     known = systems(results)
     matches = [s for s in known if s.name == name and model8 in ("", s.model.model8)]
     if not matches:
-        raise unknown(
-            "system",
-            spec,
-            {s.name for s in known},
-            f"`bayling-eval ls systems` lists those in {results}",
-        )
+        return _at_path(spec, {s.name for s in known}, results)
     if len(matches) > 1:
         raise UserError(
             f"{len(matches)} systems are called {name!r}: write one of "
@@ -195,14 +212,11 @@ def load(kind: type[F], path: Folder) -> F:
         UserError: not JSON, not of this shape, or written by a newer version.
     """
     try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run the command that makes it again") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        line = f":{fault.lineno}" if isinstance(fault, json.JSONDecodeError) else ""
-        raise UserError(
-            f"{path}{line}: not JSON: delete the file and run the command that makes it"
-        ) from None
+        found = json.loads(_read(path))
+    except json.JSONDecodeError as fault:
+        raise UserError(f"{path}:{fault.lineno}: not JSON: {_MEND}") from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: not JSON: {_MEND}") from None
     version = found.get("schema_version") if isinstance(found, dict) else None
     if not isinstance(version, int):
         raise UserError(f"{path}: no schema_version, so not a file of bayling_eval")
@@ -216,9 +230,7 @@ def load(kind: type[F], path: Folder) -> F:
     except ValidationError as fault:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{path}: field {where}: {first['msg']}: delete the file and make it again"
-        ) from None
+        raise UserError(f"{path}: field {where}: {first['msg']}: {_MEND}") from None
 
 
 def save(path: Path, record: File) -> None:
@@ -242,7 +254,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's entries to the disk, so that a new file outlives a power cut."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
@@ -278,10 +295,32 @@ def _zip(content: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def _read(path: Folder) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run the command that makes it again") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as fault:
+        raise UserError(f"{path}: damaged ({fault}): export the system again") from None
+
+
+def _at_path(spec: str, known: set[str], results: Path) -> System:
+    """Return the system of a folder or of an exported file."""
+    path = Path(spec)
+    # A name can be too long for a path, or hold a NUL.
+    with suppress(OSError, ValueError):
+        if path.is_file():
+            return _exported(path)
+        if (path / MODEL).is_file():
+            return _system(path)
+    hint = f"`bayling-eval ls systems` lists those in {results}"
+    raise unknown("system", spec, known, hint)
+
+
 def _exported(path: Path) -> System:
     try:
         root = zipfile.Path(zipfile.ZipFile(path))
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError):
         raise UserError(
             f"{path} is not an exported file: make one with `bayling-eval export`"
         ) from None

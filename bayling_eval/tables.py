@@ -123,6 +123,8 @@ def statistics_bytes(entries: Sequence[Stored]) -> bytes:
 
 def read_statistics(path: Any, metrics: Sequence[str] | None = None) -> list[Stored]:
     """Read ``statistics.parquet``, all of it or some metrics."""
+    if metrics is not None and not metrics:
+        return []
     filters = [("metric", "in", list(metrics))] if metrics is not None else None
     table = _read(path, _STATISTICS, filters)
     values = table.column("values")
@@ -178,23 +180,28 @@ def _statistics_table(entries: Sequence[Stored]) -> pa.Table:
 def _write(schema: pa.Schema, groups: Sequence[pa.Table]) -> bytes:
     buffer = io.BytesIO()
     tagged = schema.with_metadata({"schema_version": str(SCHEMA_VERSION)})
-    with pq.ParquetWriter(buffer, tagged, compression="zstd") as writer:
+    with pq.ParquetWriter(buffer, tagged, compression="zstd", write_page_checksum=True) as writer:
         for group in groups:
             writer.write_table(group.replace_schema_metadata(tagged.metadata))
     return buffer.getvalue()
 
 
 def _read(path: Any, schema: pa.Schema, filters: Any) -> pa.Table:
-    source = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
     try:
-        found = pq.read_table(source, filters=filters)
+        source = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
+        written = pq.read_schema(source)
+        _check_schema(path, written, schema)
+        found = pq.read_table(source, filters=filters, page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as fault:
         raise UserError(
             f"{path}: not a Parquet file of bayling_eval: run `bayling-eval score` again"
         ) from fault
-    version = int((found.schema.metadata or {}).get(b"schema_version", b"0"))
-    if version > SCHEMA_VERSION:
-        raise UserError(f"{path}: written by a newer version of bayling_eval: update bayling_eval")
-    if found.schema.names != schema.names:
-        raise UserError(f"{path}: unexpected columns: run `bayling-eval score` again")
     return found
+
+
+def _check_schema(path: Any, found: pa.Schema, schema: pa.Schema) -> None:
+    version = (found.metadata or {}).get(b"schema_version", b"0")
+    if version.isdigit() and int(version) > SCHEMA_VERSION:
+        raise UserError(f"{path}: written by a newer version of bayling_eval: update bayling_eval")
+    if found.names != schema.names:
+        raise UserError(f"{path}: unexpected columns: run `bayling-eval score` again")

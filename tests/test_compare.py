@@ -175,7 +175,7 @@ def test_a_mean_is_the_mean_of_the_differences_of_its_group(system):
 
 def test_too_few_trials_are_refused_with_the_number_needed(system):
     one = system("one", good())
-    with pytest.raises(UserError, match="100 trials cannot resolve 6 tests.*--trials 120 or more"):
+    with pytest.raises(UserError, match="100 trials cannot resolve 6 tests.*--trials 119 or more"):
         compare(one, one, trials=100)
 
 

@@ -14,6 +14,7 @@ from bayling_eval.errors import IncompleteError, UserError
 from bayling_eval.evaluate import Order
 from bayling_eval.imports import import_outputs
 from bayling_eval.metrics import DEFAULT, MetricSpec
+from bayling_eval.rows import status_rows
 
 PAIRS = {"eng_Latn-deu_Latn": "deu_Latn", "eng_Latn-zho_Hans": "zho_Hans"}
 
@@ -114,7 +115,7 @@ def test_scoring_without_words_keeps_what_was_asked_before(cell, small_data):
 
 def test_a_glob_scores_only_its_tasks(cell, small_data):
     evaluate.score_cell(cell, Order(tasks="*-deu_Latn", data=small_data))
-    status = {(row.tgt_lang, row.status) for row in evaluate.status_rows(cell)}
+    status = {(row.tgt_lang, row.status) for row in status_rows(cell)}
     assert status == {("deu_Latn", "ok"), ("zho_Hans", "unscored")}
 
 
@@ -126,7 +127,7 @@ def test_replaced_outputs_are_stale_until_scored_again(
     write_lines(outputs / "eng_Latn-deu_Latn.txt", sentences("deu_Latn"))
     chosen = plan.selected(plan.load("flores200"))
     import_outputs(results, "mine", chosen, outputs, small_data, replace=True)
-    rows = evaluate.status_rows(cell)
+    rows = status_rows(cell)
     stale = [row for row in rows if row.status == "stale"]
     assert {row.tgt_lang for row in stale} == {"deu_Latn"}
     assert all(row.value is None and "bayling-eval score mine" in row.reason for row in stale)
@@ -134,7 +135,7 @@ def test_replaced_outputs_are_stale_until_scored_again(
     assert evaluate.score_cell(cell, order)
     assert len(seen) == len(DEFAULT)
     assert values(cell)["deu_Latn", "bleu"] == pytest.approx(100)
-    assert {row.status for row in evaluate.status_rows(cell)} == {"ok"}
+    assert {row.status for row in status_rows(cell)} == {"ok"}
 
 
 def test_a_changed_reference_is_scored_again(cell, order, small_data):
@@ -176,6 +177,20 @@ def test_a_derived_file_that_is_not_whole_is_made_again(cell, order, name, damag
         path.write_bytes(whole[:-1] + b"?")
     assert evaluate.score_cell(cell, order)
     assert path.read_bytes() == whole
+
+
+def test_scores_that_the_manifest_does_not_vouch_for_are_not_shown(cell, order):
+    evaluate.score_cell(cell, order)
+    path = cell.path(store.SCORES)
+    path.write_text(path.read_text().replace('"value":', '"value": ', 1))
+    assert {(row.status, row.value) for row in status_rows(cell)} == {("unscored", None)}
+
+
+def test_statistics_that_the_manifest_does_not_vouch_for_are_refused(cell, order):
+    evaluate.score_cell(cell, order)
+    cell.path(store.STATISTICS).write_bytes(b"")
+    with pytest.raises(UserError, match=r"statistics.parquet is missing or not what its manifest"):
+        cell.verified(store.STATISTICS)
 
 
 def test_two_processes_give_the_same_files(cell, small_data):

@@ -11,13 +11,13 @@ PACKAGE = Path(__file__).parent.parent / "bayling_eval"
 
 # A folder stands for all its modules, which may import each other.
 LAYERS = (
-    ("errors", "records", "resources"),
+    ("errors", "records", "resources", "spreadsheet"),
     ("registry",),
     ("languages", "provenance", "statistics"),
     ("store", "hub"),
     ("responses", "sources", "published"),
     ("metrics", "tasks", "tables"),
-    ("hooks", "plan"),
+    ("hooks", "plan", "rows"),
     ("strict_check", "imports", "evaluate"),
     ("aggregate", "compare"),
     ("report",),

@@ -1,7 +1,5 @@
 """What verbs share: options, progress on stderr, and one way to print rows on stdout."""
 
-import csv
-import io
 import json
 import os
 import sys
@@ -13,6 +11,7 @@ import click
 from rich.cells import cell_len
 
 from bayling_eval.errors import IncomparableError, IncompleteError
+from bayling_eval.spreadsheet import csv_text
 
 if TYPE_CHECKING:
     # Comparing loads numpy, which most verbs do without.
@@ -22,8 +21,6 @@ C = TypeVar("C", bound=Callable[..., Any])
 Row = Mapping[str, Any]
 
 FORMATS = ("table", "md", "csv", "latex", "json")
-# A spreadsheet takes a cell that starts so for a formula (CWE-1236).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LATEX = str.maketrans(
     {
         "&": r"\&",
@@ -115,7 +112,8 @@ def emit(
     if form == "json":
         click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1))
     elif form == "csv":
-        click.echo(_csv(shown, list(shown[0]) if shown else list(columns)), nl=False)
+        keys = list(shown[0]) if shown else list(columns)
+        click.echo(csv_text(keys, ([row[key] for key in keys] for row in shown)), nl=False)
     elif shown:
         cells = [[text(key, row.get(key)) for key in columns] for row in shown]
         click.echo({"table": _table, "md": _markdown, "latex": _latex}[form](columns, cells))
@@ -160,22 +158,6 @@ def judge(found: "Sequence[Comparisons]") -> None:
 def printable(value: str) -> str:
     """Return a text that cannot steer a terminal: control characters become visible."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
-
-
-def _csv(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(row[key]) for key in columns] for row in rows)
-    return buffer.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, (list, tuple)):
-        value = "; ".join(map(str, value))
-    if not isinstance(value, str):
-        return value
-    return f"'{printable(value)}" if value.startswith(_FORMULA) else printable(value)
 
 
 def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,7 @@ import click
 
 from bayling_eval import metrics, store
 from bayling_eval.cli import common
-from bayling_eval.evaluate import status_rows
+from bayling_eval.rows import status_rows
 
 _COLUMNS = ("system", "task", "metric", "value", "ci_low", "ci_high", "n", "signature", "status")
 

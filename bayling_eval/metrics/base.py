@@ -27,6 +27,12 @@ class Segments:
     references: Mapping[str, Sequence[str]]
     """Reference segments by name; at least one."""
 
+    @property
+    def reference_signature(self) -> str:
+        """``|refs:A,B``, or nothing where the benchmark does not name its reference."""
+        names = list(self.references)
+        return "" if names == ["ref"] else f"|refs:{','.join(names)}"
+
 
 @dataclass(frozen=True)
 class Statistics:

@@ -47,5 +47,5 @@ class LengthRatio(_Ratio):
             dtype=np.float64,
         )
         outputs = np.array([len(line) for line in segments.hypotheses], dtype=np.float64)
-        signature = f"nrefs:{len(lengths)}|unit:char|version:1"
+        signature = f"nrefs:{len(lengths)}|unit:char|version:1{segments.reference_signature}"
         return Statistics(np.column_stack([outputs, lengths.mean(axis=0)]), signature)

@@ -52,9 +52,7 @@ class _SacrebleuMetric:
     def _counts(self, metric: Any, segments: Segments) -> Statistics:
         references = [list(lines) for lines in segments.references.values()]
         counts = metric._extract_corpus_statistics(list(segments.hypotheses), references)
-        signature = str(metric.get_signature())
-        if list(segments.references) != ["ref"]:
-            signature += f"|refs:{','.join(segments.references)}"
+        signature = f"{metric.get_signature()}{segments.reference_signature}"
         return Statistics(np.array(counts, dtype=np.float64), signature)
 
 

@@ -1,0 +1,42 @@
+'use strict';
+(() => {
+  const collator = new Intl.Collator('en', { sensitivity: 'base' });
+
+  function sort(th) {
+    const table = th.closest('table');
+    const body = table.tBodies[0];
+    const heads = [...th.parentNode.children];
+    const column = heads.indexOf(th);
+    const numeric = th.dataset.t !== 'text';
+    const down = th.getAttribute('aria-sort') === 'ascending';
+    const keyed = [...body.rows].map((row) => ({ row, key: row.cells[column].dataset.s }));
+    const missing = keyed.filter((one) => one.key === undefined);
+    const present = keyed.filter((one) => one.key !== undefined);
+    const order = numeric
+      ? (a, b) => Number(a.key) - Number(b.key)
+      : (a, b) => collator.compare(a.key, b.key);
+    // Array.sort is stable; turning the order round, not the result, keeps ties as they were.
+    present.sort(down ? (a, b) => order(b, a) : order);
+    heads.forEach((head) => head.removeAttribute('aria-sort'));
+    th.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+    body.append(...present.map((one) => one.row), ...missing.map((one) => one.row));
+  }
+
+  function reveal() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    const fold = target && target.closest('details');
+    if (fold) {
+      fold.open = true;
+      fold.scrollIntoView();
+    }
+  }
+
+  document.querySelectorAll('.sortable th button').forEach((button) => {
+    button.addEventListener('click', () => sort(button.closest('th')));
+  });
+  addEventListener('hashchange', reveal);
+  addEventListener('beforeprint', () => {
+    document.querySelectorAll('details.fold').forEach((fold) => { fold.open = true; });
+  });
+  reveal();
+})();

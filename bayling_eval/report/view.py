@@ -1,0 +1,399 @@
+"""What the page says, as plain values; the template only prints."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bayling_eval import languages, metrics
+from bayling_eval.aggregate import Line, differing
+from bayling_eval.compare import MARKS, MIN_EFFECT, Comparisons, group_of
+from bayling_eval.errors import UserError
+from bayling_eval.records import Comparison, MacroRow, Score, Verdict
+
+WORDS: Mapping[Verdict, str] = {
+    "regressed": "regressed",
+    "leans_down": "leans down",
+    "below_minimum_effect": "real but small",
+    "no_change": "no change detected",
+    "leans_up": "leans up",
+    "improved": "improved",
+    "incomparable": "not comparable",
+    "missing": "missing",
+}
+_TITLES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "chrf++": "chrF++",
+    "empty_rate": "Empty outputs",
+    "length_ratio": "Length ratio",
+}
+_PERCENT = frozenset({"empty_rate"})
+_PIVOTS = {"eng_Latn": "English", "zho_Hans": "Chinese (Simplified)"}
+# Tints deepen at these multiples of the metric's minimum effect.
+_DEEPER = (3, 8)
+
+
+@dataclass(frozen=True)
+class Tongue:
+    """A language as it is shown."""
+
+    key: str
+    """Our key."""
+    name: str
+    """English name."""
+    autonym: str = ""
+    """Its own name."""
+    lang: str = ""
+    """HTML ``lang``; empty is HTML for unknown."""
+    direction: str = "auto"
+    """HTML ``dir`` of the autonym."""
+    family: str | None = None
+    """Language family."""
+    script: str | None = None
+    """ISO 15924."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the per-direction table."""
+
+    text: str
+    """What stands in it first."""
+    sort: float | str | None = None
+    """What it is sorted by; none sorts last both ways."""
+    verdict: Verdict | None = None
+    """Whose mark stands before the text."""
+    small: tuple[str, ...] = ()
+    """Lines under it."""
+    signatures: tuple[tuple[str, str, str], ...] = ()
+    """Short text, metric and signature of each score, where the column has several signatures."""
+    style: str = ""
+    """Classes; only what is confirmed is tinted."""
+    absent: bool = False
+    """Whether the text says why there is no value."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the per-direction table."""
+
+    title: str
+    """Heading."""
+    small: str = ""
+    """Line under it."""
+    kind: str = "number"
+    """``text``, ``number``, or ``rank``: a word that is sorted by a number."""
+    sorted: str = ""
+    """``aria-sort`` at first."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the per-direction table."""
+
+    line: Line
+    """What it shows."""
+    source: Tongue | None
+    """Source language; none where the task is no translation."""
+    target: Tongue
+    """Target language, or the language of the task."""
+    note: str
+    """Part of the signature that tells it from other rows of the task."""
+    cells: tuple[Cell, ...]
+    """From the language family on."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one comparison says about one metric and group."""
+
+    pair: str
+    """Name of the baseline."""
+    metric: str
+    """Name of the metric."""
+    group: str
+    """Which directions, in words."""
+    counts: Mapping[Verdict, int]
+    """Rows by verdict; all verdicts are there."""
+    macro: MacroRow | None
+    """The average; none where the metric is never averaged."""
+    n: int
+    """Directions with a difference."""
+    n_expected: int
+    """Directions that at least one side planned."""
+
+
+def title(metric: str) -> str:
+    """Return how a metric is written."""
+    return _TITLES.get(metric, metric)
+
+
+def sign(metric: str) -> int:
+    """Return 1 where a higher score is better, else -1."""
+    return -1 if metrics.make(metrics.MetricSpec(metric)).higher_is_better is False else 1
+
+
+def number(value: float | None, metric: str, *, signed: bool = False) -> str:
+    """Return a score or a difference; ``–`` where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    unit = ""
+    if metric in _PERCENT:
+        value, unit = 100 * value, " pp" if signed else " %"
+    text = f"{value:+.2f}" if signed else f"{value:.2f}"
+    if float(text) == 0:
+        text = "0.00"
+    return text.replace("-", "\N{MINUS SIGN}") + unit
+
+
+def interval(low: float | None, high: float | None, metric: str) -> str:
+    """Return the interval of a difference; empty where there is none."""
+    if low is None or high is None:
+        return ""
+    ends = [number(end, metric, signed=True).removesuffix(" pp") for end in (low, high)]
+    return f"[{', '.join(ends)}]{' pp' if metric in _PERCENT else ''}"
+
+
+def p_text(row: Comparison, trials: int) -> str:
+    """Return the adjusted p-value; where no trial reached the difference it is only a bound."""
+    if row.p_adjusted is None or row.p_value is None:
+        return "–"
+    text = f"{row.p_adjusted:.2f}" if row.p_adjusted >= 0.1 else f"{row.p_adjusted:.2g}"
+    return f"≤ {text}" if row.p_value <= 1 / (trials + 1) else text
+
+
+def tongue(key: str | None) -> Tongue | None:
+    """Return a language by its key; one that the table does not have is shown by its key."""
+    if key is None:
+        return None
+    try:
+        found = languages.get(key)
+    except UserError:
+        return Tongue(key, key)
+    return Tongue(
+        key, found.name, found.autonym, found.bcp47, found.direction, found.family, found.script
+    )
+
+
+def name_of(row: Comparison) -> str:
+    """Return a direction in English: ``English → Czech``."""
+    source, target = tongue(row.src_lang), tongue(row.tgt_lang or row.lang)
+    return f"{source.name} → {target.name}" if source and target else row.task
+
+
+def counts(rows: Iterable[Comparison]) -> dict[Verdict, int]:
+    """Return how many rows have each verdict, from bad to good, those without a number last."""
+    found = Counter(row.verdict for row in rows)
+    return {verdict: found[verdict] for verdict in WORDS}
+
+
+def summaries(pair: Comparisons, baseline: str, metric: str) -> list[Summary]:
+    """Return the summary of each family and of its groups under one metric."""
+    rows = [row for row in pair.rows if row.metric == metric]
+    macro = {row.group: row for row in pair.macro if row.metric == metric}
+    found = []
+    families = sorted({row.family for row in rows})
+    for family in families:
+        own = [row for row in rows if row.family == family]
+        groups = sorted(
+            {group_of(row.src_lang, row.tgt_lang) for row in own}, key=lambda g: (g == "other", g)
+        )
+        prefix = f"{family}: " if len(families) > 1 else ""
+        # A group that holds all directions would only repeat them.
+        for group in ("all", *(groups if len(groups) > 1 else ())):
+            members = [r for r in own if group in ("all", group_of(r.src_lang, r.tgt_lang))]
+            found.append(
+                Summary(
+                    baseline,
+                    metric,
+                    prefix + _group_text(group, groups),
+                    counts(members),
+                    macro.get(f"{family} {group}"),
+                    len({r.task for r in members if r.delta is not None}),
+                    len({r.task for r in members}),
+                )
+            )
+    return found
+
+
+def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Column]:
+    """Return the columns after those of the two languages; ``names`` of candidate and baselines."""
+    head, order = title(metric), "ascending" if sign(metric) > 0 else "descending"
+    columns = [
+        Column("Family", kind="text"),
+        Column("Script", kind="text"),
+        Column("n", "segments"),
+        Column(names[0], f"{head}, candidate"),
+        *(Column(name, f"{head}, baseline") for name in names[1:]),
+        Column(f"Δ {head}", f"against {names[1]}", sorted=order),
+        Column("p", "Holm-adjusted"),
+        Column("Verdict", f"against {names[1]}", "rank"),
+    ]
+    for other in secondary(found, metric):
+        parts = _spread(found, other)
+        used = " ".join(parts.values()).split()
+        tokenizers = {part.removeprefix("tok:") for part in used if part.startswith("tok:")}
+        by = f"; tokenizer by language: {', '.join(sorted(tokenizers))}" if tokenizers else ""
+        columns.append(Column(title(other), f"candidate, {names[1]}{by}"))
+    return columns
+
+
+def rows(found: Sequence[Line], metric: str, trials: int) -> list[Row]:
+    """Return the rows of the per-direction table, worst first as they came."""
+    others = [(name, _spread(found, name)) for name in secondary(found, metric)]
+    own = _spread(found, metric)
+    signatures: dict[str, list[str | None]] = {}
+    for line in found:
+        signatures.setdefault(line.row.task, []).append(line.row.signature)
+    made = []
+    for line in found:
+        row = line.row
+        source, target = tongue(row.src_lang), tongue(row.tgt_lang or row.lang)
+        cells = [
+            *_about(row, source, target),
+            _size(line, own),
+            *_levels(line, metric),
+            _delta(row),
+            Cell(p_text(row, trials), row.p_adjusted) if row.p_adjusted is not None else _no(row),
+            _verdict(row),
+            *(_other(line, name, spread) for name, spread in others),
+        ]
+        note = differing(signatures[row.task]).get(row.signature or "", "")
+        shown = target or Tongue(row.task, row.task)
+        made.append(Row(line, source, shown, note, tuple(cells)))
+    return made
+
+
+def secondary(found: Sequence[Line], metric: str) -> list[str]:
+    """Return the other metrics that the candidate or a baseline has scores of."""
+    scored = {name for line in found for side in line.scores for name in side if name}
+    known = [name for name in ("chrf", "bleu", *metrics.METRICS) if name in scored]
+    return [n for n in dict.fromkeys([*known, *sorted(scored)]) if n != metric]
+
+
+def _group_text(group: str, groups: Sequence[str]) -> str:
+    if group == "other":
+        return "Other directions"
+    if group == "all":
+        only = f" ({_group_text(groups[0], ())})" if len(groups) == 1 else ""
+        return f"All directions{only if groups != ['other'] else ''}"
+    source, _, target = group.partition("-")
+    return f"{_PIVOTS.get(source, 'X')} → {_PIVOTS.get(target, 'X')}"
+
+
+def _spread(found: Sequence[Line], metric: str) -> dict[str, str]:
+    """Return the parts in which the signatures of a column differ."""
+    return differing(
+        score.signature for line in found for side in line.scores for score in side.get(metric, ())
+    )
+
+
+def _size(line: Line, spread: Mapping[str, str]) -> Cell:
+    """Return the number of segments, and what the headline was computed with where that differs."""
+    n = line.row.n
+    if n is None:
+        scores = (s for side in line.scores for rows in side.values() for s in rows)
+        n = next((score.n for score in scores), None)
+    signature = line.row.signature or ""
+    # The names of the references say how many there are.
+    parts = spread.get(signature, "").split()
+    named = any(part.startswith("refs:") for part in parts)
+    short = " ".join(part for part in parts if not (named and part.startswith("nrefs:")))
+    linked = ((short, line.row.metric, signature),) if short else ()
+    text = "unknown" if n is None else f"{n:,}"
+    return Cell(text, n, signatures=linked, absent=n is None)
+
+
+def _about(row: Comparison, source: Tongue | None, target: Tongue | None) -> tuple[Cell, Cell]:
+    """Return family and script of the language that is not the pivot of the direction."""
+    about = source if row.tgt_lang in _PIVOTS and row.src_lang != "eng_Latn" else target
+    family, script = (about.family, about.script) if about else (None, None)
+    return (
+        Cell(family, family) if family else Cell("unknown", absent=True),
+        Cell(script, script) if script else Cell("unknown", absent=True),
+    )
+
+
+def _levels(line: Line, metric: str) -> list[Cell]:
+    """Return the score of each system; a further baseline has its own difference under it."""
+    made = []
+    for index, side in enumerate(line.scores):
+        cell = _values(side.get(metric, ()), side, metric)
+        other = line.others[index - 2] if index > 1 else None
+        if other and other.delta is not None:
+            cell = replace(cell, small=(_change(other),))
+        made.append(cell)
+    return made
+
+
+def _values(found: Sequence[Score], side: Mapping[str, tuple[Score, ...]], metric: str) -> Cell:
+    """Return the scores of one system as a cell, or why there is none."""
+    values = [s.value for s in found if s.value is not None]
+    if values:
+        return Cell(" / ".join(number(value, metric) for value in values), values[0])
+    why = [*found, *(score for rows in side.values() for score in rows if score.value is None)]
+    if why:
+        return Cell(why[0].status.replace("_", " "), small=_reason(why[0].reason), absent=True)
+    return Cell("not scored" if side else "not planned", absent=True)
+
+
+def _reason(reason: str | None) -> tuple[str, ...]:
+    return (reason,) if reason else ()
+
+
+def _no(row: Comparison) -> Cell:
+    return Cell(WORDS[row.verdict], absent=True)
+
+
+def _delta(row: Comparison) -> Cell:
+    if row.delta is None:
+        return _no(row)
+    text = number(row.delta, row.metric, signed=True)
+    small = interval(row.ci_low, row.ci_high, row.metric)
+    return Cell(text, row.delta, row.verdict, _reason(small), style=_tint(row))
+
+
+def _verdict(row: Comparison) -> Cell:
+    rank = None if row.delta is None else list(WORDS).index(row.verdict)
+    small = _reason(row.reason)
+    if row.verdict in ("no_change", "leans_up", "leans_down") and row.detectable_effect:
+        small = (f"finds ≥ {number(row.detectable_effect, row.metric)}",)
+    style = f"{_tint(row)} word".strip()
+    return Cell(WORDS[row.verdict], rank, row.verdict, small, style=style)
+
+
+def _tint(row: Comparison) -> str:
+    if row.verdict not in ("regressed", "improved") or row.delta is None:
+        return ""
+    size = abs(row.delta) / MIN_EFFECT.get(row.metric, 0.01)
+    depth = 1 + sum(size >= limit for limit in _DEEPER)
+    return f"{'down' if row.verdict == 'regressed' else 'up'}{depth}"
+
+
+def _other(line: Line, metric: str, spread: Mapping[str, str]) -> Cell:
+    """Return another metric: the candidate's score, under it the baseline's and the change."""
+    ours, theirs = (side.get(metric, ()) for side in line.scores[:2])
+    cell = _values(ours, line.scores[0], metric)
+    changes = {r.signature: _change(r) for r in line.compared.get(metric, ())}
+    below = [
+        f"{number(score.value, metric)} {changes.get(score.signature, '')}".rstrip()
+        for score in theirs
+        if score.value is not None
+    ] or [_values(theirs, line.scores[1], metric).text]
+    used = dict.fromkeys(s.signature for s in (*ours, *theirs) if spread.get(s.signature or ""))
+    parts = ((_own(spread[text]), metric, text) for text in used if text)
+    short = tuple(part for part in parts if part[0])
+    return replace(cell, small=tuple(below), signatures=short)
+
+
+def _change(row: Comparison) -> str:
+    if row.delta is None:
+        return ""
+    return f"{MARKS[row.verdict]} {number(row.delta, row.metric, signed=True)}"
+
+
+def _own(parts: str) -> str:
+    """Return what tells a signature apart but the references, which the direction has."""
+    kept = [part for part in parts.split() if not part.startswith(("nrefs:", "refs:"))]
+    return " ".join(kept).removeprefix("tok:")
