@@ -275,9 +275,10 @@ def _render(
             lines=lines,
             counts=view.counts(line.row for line in lines),
             tiles=view.summaries(report.found[0], report.names[1], report.headline),
-            overview=[
-                s for name, pair in pairs for m in order for s in view.summaries(pair, name, m)
-            ],
+            overview={
+                metric: [s for name, pair in pairs for s in view.summaries(pair, name, metric)]
+                for metric in order
+            },
             columns=view.columns(lines, report.names, report.headline),
             rows=table,
             row_ids=_ids("dir", [row.line.row.task for row in table]),
