@@ -10,17 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bayling_eval import metrics, statistics, store, tables
-from bayling_eval.errors import UserError
-from bayling_eval.metrics import Metric, MetricSpec
-from bayling_eval.records import Comparison, MacroRow, PlannedTask, Score, Settings, Verdict
-from bayling_eval.rows import status_rows
+from bayling_eval import statistics
+from bayling_eval.metrics import Metric
+from bayling_eval.records import Comparison, MacroRow, Score, Settings, Verdict
+from bayling_eval.sides import QUALITY, Rows, Side, metrics_of, pairs
 from bayling_eval.statistics import Floats
-from bayling_eval.store import Cell, System
-from bayling_eval.tables import Stored
+from bayling_eval.store import System
 
-QUALITY = ("chrf++", "chrf", "bleu")
-"""Metrics compared unless others are named, the headline first."""
 MARKS: Mapping[Verdict, str] = {
     "regressed": "▼",
     "leans_down": "▽",
@@ -34,7 +30,7 @@ MARKS: Mapping[Verdict, str] = {
 """One mark a verdict, wherever one is shown; filled where Holm's correction is passed."""
 # Differences under these are real at best, never worth a verdict. Defaults, to be set by those who
 # use them: what people notice differs by metric (Kocmi et al. 2024, arXiv 2401.06760).
-MIN_EFFECT = {"bleu": 0.5, "chrf": 0.5, "chrf++": 0.5}
+_MIN_EFFECT = {"bleu": 0.5, "chrf": 0.5, "chrf++": 0.5}
 _RATE_EFFECT = 0.01
 # A mean of BLEU over languages mixes tokenizers.
 _NEVER_AVERAGED = {"bleu"}
@@ -48,25 +44,11 @@ class Comparisons:
     candidate: System
     baseline: System
     rows: list[Comparison]
-    """One row a task, metric and signature; worst first within each metric."""
+    """One row a task and metric; worst first within each metric."""
     macro: list[MacroRow]
     """One row a group and metric."""
     incomplete: list[str]
     """Tasks that a system planned itself and that have no valid score."""
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One system's rows and statistics of one family."""
-
-    system: System
-    cell: Cell | None
-    planned: dict[str, PlannedTask]
-    scores: dict[tuple[str, str | None], dict[str | None, Score]]
-    """By task and metric, then by signature; only rows whose value stands."""
-    reasons: dict[str, str]
-    """Why a planned task has no value."""
-    stored: dict[tuple[str, str, str], Stored]
 
 
 @dataclass(frozen=True)
@@ -82,46 +64,50 @@ def compare(
     candidate: System,
     baseline: System,
     *,
-    names: Sequence[str] = QUALITY,
+    names: Sequence[str] = (),
+    references: Sequence[str] = (),
     trials: int = statistics.TRIALS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Comparisons:
     """Compare two systems on every task that at least one of them planned.
 
+    ``names`` are metrics as written (``bleu:tokenize=char``), by default those of ``QUALITY`` that
+    a side was scored with; ``references`` choose among references. A task gives one row a metric:
+    where it was scored in several ways, the first that both sides share.
+
     Raises:
         UserError: an unknown metric, one without a better direction, a system with several settings
             for a family, or too few trials for the number of tests.
     """
-    names = tuple(dict.fromkeys(names))
-    made = {name: metrics.make(MetricSpec(name)) for name in names}
-    for name, metric in made.items():
-        if metric.higher_is_better is None:
-            raise UserError(
-                f"metric {name!r} has no better direction, so nothing can be compared: "
-                f"choose among {', '.join(QUALITY)}"
-            )
-    cells = sorted(_families(candidate) | _families(baseline))
-    pairs = [
-        (_side(candidate, *cell, names=names), _side(baseline, *cell, names=names))
-        for cell in cells
-    ]
-    for name in names:
-        statistics.check_resolution(trials, _count_tests(pairs, name))
-    tested: list[_Tested] = []
-    incomplete: list[str] = []
-    for sides in pairs:
-        incomplete += [
-            f"{side.system.name}: {task}: {why}"
-            for side in sides
-            for task, why in side.reasons.items()
-        ]
+    made = metrics_of(names or QUALITY)
+    found = pairs(candidate, baseline, made, references)
+    if not names:
+        scored = {written for sides in found for side in sides for _, written in side.scores}
+        made = {name: metric for name, metric in made.items() if name in scored} or made
+    for name in made:
+        statistics.check_resolution(trials, _count_tests(found, name))
+    tested: dict[str, list[_Tested]] = {name: [] for name in made}
+    for sides in found:
         for task in sorted({*sides[0].planned, *sides[1].planned}):
             progress(task)
-            tested += _task(task, sides[0], sides[1], made, trials)
-    by_metric = [_corrected([t for t in tested if t.row.metric == name]) for name in names]
-    rows = [t.row for group in by_metric for t in sorted(group, key=_worst_first)]
-    macro = [row for group in by_metric for row in _macro(group)]
-    return Comparisons(candidate, baseline, rows, macro, incomplete)
+            for name, metric in made.items():
+                tested[name].append(_row(task, name, sides, metric, trials))
+    groups = [_corrected(group) for group in tested.values()]
+    rows = [t.row for group in groups for t in sorted(group, key=_worst_first)]
+    incomplete = [
+        f"{side.system.name}: {task}: {why}"
+        for sides in found
+        for side in sides
+        for task, why in side.reasons.items()
+    ]
+    return Comparisons(
+        candidate, baseline, rows, [row for group in groups for row in _macro(group)], incomplete
+    )
+
+
+def minimum_effect(metric: str) -> float:
+    """Return the difference under which a real one is not called improved or regressed."""
+    return _MIN_EFFECT.get(metric, _RATE_EFFECT)
 
 
 def group_of(src_lang: str | None, tgt_lang: str | None) -> str:
@@ -155,99 +141,49 @@ def _shown(value: Any) -> str:
     return "unknown" if value is None else str(value)
 
 
-def _families(system: System) -> set[tuple[str, str]]:
-    return {(cell.family, cell.selection) for cell in system.cells()}
-
-
-def _side(system: System, family: str, selection: str, *, names: Sequence[str]) -> _Side:
-    cells = [c for c in system.cells() if (c.family, c.selection) == (family, selection)]
-    if len(cells) > 1:
-        labels = ", ".join(f"{system.name}@{system.model.model8}/{c.settings8}" for c in cells)
-        raise UserError(
-            f"{system.name} has {len(cells)} settings for {family}: write one of {labels}"
-        )
-    if not cells:
-        return _Side(system, None, {}, {}, {}, {})
-    cell = cells[0]
-    scores: dict[tuple[str, str | None], dict[str | None, Score]] = {}
-    reasons: dict[str, str] = {}
-    for row in status_rows(cell):
-        if row.status == "ok":
-            scores.setdefault((row.task, row.metric), {})[row.signature] = row
-        elif (row.status in ("stale", "unscored") and row.metric is None) or row.status == "stale":
-            reasons[row.task] = row.reason or row.status
-    stored = tables.read_statistics(cell.verified(store.STATISTICS), names) if scores else []
-    return _Side(
-        system,
-        cell,
-        cell.plan().tasks,
-        scores,
-        reasons,
-        {(s.task, s.metric, s.signature): s for s in stored},
-    )
-
-
-def _task(
-    task: str, ours: _Side, theirs: _Side, made: dict[str, Metric], trials: int
-) -> list[_Tested]:
-    """Return the rows of one task under all metrics; one draw of trials serves all of them."""
+def _row(task: str, written: str, sides: tuple[Side, Side], metric: Metric, trials: int) -> _Tested:
+    """Return the row of one task under one metric, not corrected yet."""
+    ours, theirs = sides
     planned = ours.planned.get(task) or theirs.planned[task]
-    known = ours.cell is not None and theirs.cell is not None
-    diff = settings_diff(ours.cell.settings, theirs.cell.settings) if known else []  # type: ignore[union-attr]
-    blank = Comparison(
+    cells = (ours.cell, theirs.cell)
+    diff = settings_diff(cells[0].settings, cells[1].settings) if cells[0] and cells[1] else []
+    row = Comparison(
         **planned.model_dump(include={"task", "family", "src_lang", "tgt_lang", "lang"}),
-        metric="",
+        metric=metric.name,
         signature=None,
         candidate=ours.system.name,
         baseline=theirs.system.name,
         verdict="missing",
         settings_diff=diff,
     )
-    rows: list[_Tested] = []
-    for name, metric in made.items():
-        mine, others = ours.scores.get((task, name), {}), theirs.scores.get((task, name), {})
-        base = blank.model_copy(update={"metric": name})
-        common = [signature for signature in mine if signature in others]
-        if not mine and not others and not _planned_unscored(task, ours, theirs):
-            continue
-        if not common:
-            rows.append(_Tested(_without(base, task, (ours, theirs), (mine, others))))
-        for signature in common:
-            row = base.model_copy(update={"signature": signature})
-            rows.append(
-                _measured(row, (mine[signature], others[signature]), (ours, theirs), metric, trials)
-            )
-    return rows
+    mine, others = (side.scores.get((task, written), {}) for side in sides)
+    shared = [signature for signature in mine if signature in others]
+    if not shared:
+        return _Tested(_without(row, sides, (mine, others)))
+    signature = shared[0]
+    row = row.model_copy(update={"signature": signature})
+    return _measured(row, (mine[signature], others[signature]), sides, metric, trials)
 
 
-def _planned_unscored(task: str, *sides: _Side) -> bool:
-    return any(task in side.reasons for side in sides)
-
-
-def _without(
-    row: Comparison,
-    task: str,
-    sides: tuple[_Side, _Side],
-    found: tuple[dict[str | None, Score], dict[str | None, Score]],
-) -> Comparison:
+def _without(row: Comparison, sides: tuple[Side, Side], found: tuple[Rows, Rows]) -> Comparison:
     """Say why a task has no numbers: it is missing on a side, or what was computed differs."""
-    if found[0] and found[1]:
-        signatures = " / ".join(" and ".join(map(str, side)) for side in found)
-        return row.model_copy(
-            update={"verdict": "incomparable", "reason": f"signatures differ: {signatures}"}
-        )
+    all_of = [side.signatures.get((row.task, row.metric), []) for side in sides]
+    if all(all_of):
+        reason = f"signatures differ: {' / '.join(' and '.join(side) for side in all_of)}"
+        return row.model_copy(update={"verdict": "incomparable", "reason": reason})
     absent = next(side for side, scores in zip(sides, found, strict=True) if not scores)
-    if task not in absent.planned:
-        reason = f"{absent.system.name} did not plan it"
+    name = absent.system.name
+    if row.task not in absent.planned:
+        reason = f"{name} has no outputs for it"
     else:
-        reason = f"{absent.system.name}: {absent.reasons.get(task, f'no {row.metric} score')}"
+        reason = f"{name}: {absent.reasons.get(row.task, f'no {row.metric} score')}"
     return row.model_copy(update={"reason": reason})
 
 
 def _measured(
     row: Comparison,
     scores: tuple[Score, Score],
-    sides: tuple[_Side, _Side],
+    sides: tuple[Side, Side],
     metric: Metric,
     trials: int,
 ) -> _Tested:
@@ -281,7 +217,7 @@ def _measured(
     return _Tested(measured, samples, metric.higher_is_better is True)
 
 
-def _documents_reason(task: str, sides: tuple[_Side, _Side], scores: tuple[Score, Score]) -> str:
+def _documents_reason(task: str, sides: tuple[Side, Side], scores: tuple[Score, Score]) -> str:
     manifests = [side.cell.manifest() if side.cell else None for side in sides]
     ours, theirs = (m.tasks[task] for m in manifests if m)
     if scores[0].n != scores[1].n:
@@ -289,13 +225,13 @@ def _documents_reason(task: str, sides: tuple[_Side, _Side], scores: tuple[Score
     return "sources differ" if ours.sources_digest != theirs.sources_digest else "references differ"
 
 
-def _count_tests(pairs: Iterable[tuple[_Side, _Side]], metric: str) -> int:
-    """Return how many rows of a metric can be tested: same task and signature on both sides."""
+def _count_tests(found: Iterable[tuple[Side, Side]], written: str) -> int:
+    """Return how many tasks can be tested under a metric: same signature on both sides."""
     return sum(
-        len(signatures.keys() & theirs.scores.get(key, {}).keys())
-        for ours, theirs in pairs
-        for key, signatures in ours.scores.items()
-        if key[1] == metric
+        bool(rows.keys() & theirs.scores.get(key, {}).keys())
+        for ours, theirs in found
+        for key, rows in ours.scores.items()
+        if key[1] == written
     )
 
 
@@ -319,14 +255,8 @@ def _judged(tested: _Tested, holm: float, fdr: float, tests: int) -> _Tested:
     gain = row.delta if tested.higher_is_better else -row.delta
     verdict: Verdict = "no_change"
     if holm <= statistics.ALPHA and gain != 0:
-        minimum = MIN_EFFECT.get(row.metric, _RATE_EFFECT)
-        verdict = (
-            "below_minimum_effect"
-            if abs(gain) < minimum
-            else "improved"
-            if gain > 0
-            else "regressed"
-        )
+        small = abs(gain) < minimum_effect(row.metric)
+        verdict = "below_minimum_effect" if small else "improved" if gain > 0 else "regressed"
     elif fdr <= statistics.FDR and gain != 0:
         verdict = "leans_up" if gain > 0 else "leans_down"
     effect = statistics.detectable_effect(float(samples.std(ddof=1)), tests)

@@ -7,21 +7,17 @@ itself.
 import fnmatch
 import functools
 import hashlib
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from bayling_eval import metrics, responses, sources, store, tables, tasks
+from bayling_eval import metrics, references, responses, sources, store, tables, tasks
 from bayling_eval.errors import IncompleteError, UserError, unknown
-from bayling_eval.metrics import Metric, MetricSpec, Segments, Statistics
+from bayling_eval.metrics import MetricSpec, Segments, Statistics
 from bayling_eval.provenance import digest, digest_lines, versions
 from bayling_eval.records import Job, Manifest, PlannedTask, Score, ScoredTask, ScoresFile
-from bayling_eval.rows import blank
-from bayling_eval.statistics import bootstrap_sums, interval
+from bayling_eval.rows import scored_row
 from bayling_eval.store import Cell
 from bayling_eval.tables import Sample, Stored
 
@@ -35,20 +31,85 @@ class Order:
     metrics: tuple[MetricSpec, ...] = ()
     """Metrics; when none is given, those a task was scored with before, else the default ones."""
     references: tuple[str, ...] = ()
-    """``A``, ``A,B`` or ``cs-en=B``: references instead of all of a pair's; the last wins."""
+    """``A``, ``A,B`` or ``cs-en=B``; the last that fits a pair wins. None: those a task was scored
+    with last, else all that the pair has."""
     tasks: str = "*"
     """Tasks to score, a glob over their names; what the others had stays."""
+    reset: bool = False
+    """Forget the metrics and references that the selected tasks were scored with before."""
     data: Path | None = None
     """Data folder; none is the hub."""
     jobs: int = 1
     """Processes that count."""
 
+    def selects(self, planned: PlannedTask) -> bool:
+        """Return whether a task is to be scored."""
+        return fnmatch.fnmatchcase(planned.task, self.tasks)
+
 
 @dataclass(frozen=True)
-class _Task:
-    """One planned task with its texts."""
+class _Before:
+    """What a cell holds already."""
 
-    plan: PlannedTask
+    cell: Cell
+    manifest: Manifest | None
+    trusted: bool
+    """Whether every file is what the manifest names, counted by these versions."""
+
+    @classmethod
+    def of(cls, cell: Cell) -> "_Before":
+        manifest = cell.manifest()
+        trusted = manifest is not None and manifest.versions == _versions() and cell.whole()
+        return cls(cell, manifest, trusted)
+
+    @property
+    def inputs_digest(self) -> str | None:
+        return self.manifest.inputs_digest if self.manifest else None
+
+    @functools.cached_property
+    def stored(self) -> Mapping[Job, Stored]:
+        if not self.trusted:
+            return {}
+        entries = tables.read_statistics(self.cell.verified(store.STATISTICS))
+        return {_job(entry): entry for entry in entries}
+
+    @functools.cached_property
+    def _rows(self) -> Mapping[tuple[str, ...], Score]:
+        return {_identity(row): row for row in self.cell.scores()}
+
+    def row(self, entry: Stored) -> Score:
+        return self._rows[_identity(entry)]
+
+    def samples(self, task: str) -> list[Sample]:
+        return tables.read_samples(self.cell.folder / store.SAMPLES, task)
+
+    def jobs(self, task: str) -> list[Job]:
+        return [job for job in (self.manifest.jobs if self.manifest else []) if job.task == task]
+
+    def scored(self, task: str) -> ScoredTask | None:
+        return self.manifest.tasks.get(task) if self.manifest and self.trusted else None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One planned task: what its scores shall hold, and what of that can be taken over."""
+
+    planned: PlannedTask
+    jobs: tuple[Job, ...]
+    kept: Mapping[Job, Stored]
+    origin: sources.Parallel | None
+    """Its texts; none where the task is not selected."""
+
+    @property
+    def todo(self) -> list[Job]:
+        return [job for job in self.jobs if job not in self.kept] if self.origin else []
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """One task with its answers."""
+
+    task: str
     origin: sources.Parallel
     answers: tuple[str, ...]
     request_ids: tuple[str, ...]
@@ -65,275 +126,227 @@ class _Task:
             data_files={file.path: file.sha256 for file in origin.files},
         )
 
+    @property
+    def samples(self) -> list[Sample]:
+        return Sample.of(self.task, self.origin, self.answers, self.request_ids)
+
     def segments(self, names: tuple[str, ...]) -> Segments:
         chosen = {name: self.origin.references[name] for name in names}
         return Segments(self.origin.tgt_lang, self.answers, chosen)
 
 
-def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) -> bool:
-    """Score one cell; return whether there was anything to do.
+def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) -> int:
+    """Score one cell; return how many tasks there was anything to count for.
 
     Raises:
-        UserError: an unknown metric or reference, or data that do not fit.
-        IncompleteError: answers are missing or damaged.
+        UserError: an unknown metric or reference, data that do not fit, or another process that
+            works on the system.
+        IncompleteError: answers are missing, damaged or not those that were planned.
     """
-    metrics_made = {str(spec): metrics.make(spec) for spec in order.metrics}
-    loaded = _load(cell, order.data)
-    manifest = cell.manifest()
-    old = _kept(cell, manifest, loaded)
-    jobs = _jobs(loaded, order, manifest.jobs if manifest else [])
-    wanted = {job.task for job in jobs}
-    loaded = [task for task in loaded if task.plan.task in wanted]
-    for job in jobs:
-        metrics_made.setdefault(job.metric, metrics.make(MetricSpec.parse(job.metric)))
-    inputs = _inputs_digest(cell, loaded, jobs)
-    if manifest and manifest.inputs_digest == inputs and cell.whole():
-        return False
-    todo = [job for job in jobs if job not in old]
-    by_name = {task.plan.task: task for task in loaded}
-    found = dict(zip(todo, _count(todo, by_name, order.jobs, progress), strict=True))
-    stored = [old[job] if job in old else _stored(job, found[job]) for job in jobs]
-    rows = _rows(cell, stored, by_name, metrics_made, {job for job in jobs if job in old})
-    _save(cell, loaded, stored, rows, inputs)
-    return True
+    with store.locked(cell.path("")):
+        before = _Before.of(cell)
+        works = [_work(planned, order, before) for planned in cell.plan().tasks.values()]
+        todo = [work for work in works if work.todo]
+        texts = _load(cell, todo)
+        scored = _scored(works, texts, before)
+        jobs = [job for work in works for job in work.jobs]
+        inputs = _inputs_digest(cell, scored, jobs)
+        if not todo and before.trusted and before.inputs_digest == inputs:
+            return 0
+        counted = _count(todo, texts, order.jobs, progress)
+        stored = [
+            entry
+            for work in works
+            for job in work.jobs
+            if (entry := work.kept.get(job) or counted.get(job))
+        ]
+        planned = cell.plan().tasks
+        rows = [
+            before.row(entry)
+            if _job(entry) not in counted
+            else scored_row(cell, entry, planned[entry.task], scored[entry.task])
+            for entry in stored
+        ]
+        samples = [
+            texts[name].samples if name in texts else before.samples(name)
+            for name in dict.fromkeys(entry.task for entry in stored)
+        ]
+        content = {
+            store.SAMPLES: tables.samples_bytes(samples),
+            store.STATISTICS: tables.statistics_bytes(stored),
+            store.SCORES: (ScoresFile(rows=rows).model_dump_json(indent=0) + "\n").encode(),
+        }
+        _save(cell, content, (inputs, scored, jobs))
+        return len(todo)
 
 
 def check_order(cells: Iterable[Cell], order: Order) -> None:
-    """Refuse a glob without tasks and references that a task does not have, before any work.
+    """Refuse what cannot be scored, before any work: the glob, the references, the data.
 
     Raises:
-        UserError: see above.
+        UserError: no task has such a name, a task has no such reference, or its data do not fit.
     """
     planned = [task for cell in cells for task in cell.plan().tasks.values()]
-    chosen = [task for task in planned if fnmatch.fnmatchcase(task.task, order.tasks)]
+    chosen = [task for task in planned if order.selects(task)]
     if planned and not chosen:
         raise unknown("task of these systems", order.tasks, {task.task for task in planned})
-    for task in chosen if order.references else ():
-        if task.src_lang and task.tgt_lang:
-            pair = (task.src_lang, task.tgt_lang)
-            have = sources.reference_names(task.family, *pair, order.data)
-            choose_references(task, have, order.references)
+    for task in chosen:
+        references.choose(task, _origin(task, order.data).references, order.references)
 
 
-def choose_references(
-    task: PlannedTask, names: Iterable[str], asked: Sequence[str]
-) -> tuple[str, ...]:
-    """Return the references of a task to score against: all, unless the user chose.
-
-    Raises:
-        UserError: the task has no such reference.
-    """
-    have = tuple(names)
-    if have == ("ref",):
-        return have
-    chosen = have
-    for text in asked:
-        pair, equals, wanted = text.rpartition("=")
-        if equals and not _is_pair(task, pair):
-            continue
-        chosen = tuple(wanted.split(","))
-    for name in chosen:
-        if name not in have:
-            raise UserError(
-                f"{task.task} has no reference {name!r}, it has {', '.join(have)}: "
-                f"add --references {task.src_lang}-{task.tgt_lang}={have[0]}"
-            )
-    return tuple(sorted(chosen))
-
-
-def _is_pair(task: PlannedTask, pair: str) -> bool:
-    found = tasks.find(f"{task.family}_{pair}")
-    return found.name == task.task
-
-
-def _load(cell: Cell, data: Path | None) -> list[_Task]:
-    log = responses.read(cell.responses)
-    return [_task(cell, planned, log, data) for planned in cell.plan().tasks.values()]
-
-
-def _task(cell: Cell, planned: PlannedTask, log: responses.Log, data: Path | None) -> _Task:
+def _origin(planned: PlannedTask, data: Path | None) -> sources.Parallel:
     if planned.src_lang is None or planned.tgt_lang is None:
         raise UserError(
             f"{planned.task}: only translation tasks can be scored from imported outputs"
         )
-    origin = sources.parallel(planned.family, planned.src_lang, planned.tgt_lang, data)
+    return sources.parallel(planned.family, planned.src_lang, planned.tgt_lang, data)
+
+
+def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
+    """Decide what the scores of a task shall hold: what they held, and what is asked for now."""
+    name, had, then = planned.task, before.jobs(planned.task), before.scored(planned.task)
+    same = then is not None and then.answers_digest == planned.answers_digest
+    if not order.selects(planned):
+        kept = {job: before.stored[job] for job in had if same and job in before.stored}
+        return _Work(planned, tuple(had), kept, None)
+    origin = _origin(planned, order.data)
+    jobs = [] if order.reset else had
+    for job in jobs:
+        references.choose(planned, origin.references, [",".join(job.references)])
+    if order.metrics or order.references or not jobs:
+        last = [",".join(jobs[-1].references)] if jobs else []
+        asked = order.references or last
+        chosen = references.choose(planned, origin.references, asked)
+        specs = [str(spec) for spec in order.metrics] or list(metrics.DEFAULT)
+        jobs = [*jobs, *(Job(task=name, metric=s, references=chosen) for s in specs)]
+    files = {file.path: file.sha256 for file in origin.files}
+    same = same and then is not None and then.data_files == files
+    kept = {job: before.stored[job] for job in jobs if same and job in before.stored}
+    return _Work(planned, _distinct(jobs, origin.tgt_lang), kept, origin)
+
+
+def _scored(
+    works: list[_Work], texts: Mapping[str, _Texts], before: _Before
+) -> dict[str, ScoredTask]:
+    """Return what each task's scores are computed from, newly read or taken over."""
+    found = {}
+    for work in works:
+        name = work.planned.task
+        then = before.scored(name) if work.kept else None
+        if name in texts:
+            found[name] = texts[name].scored
+        elif then:
+            found[name] = then
+    return found
+
+
+def _distinct(jobs: list[Job], tgt_lang: str) -> tuple[Job, ...]:
+    """Leave out a job that would give the same row as an earlier one, however it is spelled."""
+    found: dict[tuple[str, str], Job] = {}
+    for job in jobs:
+        metric = metrics.make(MetricSpec.parse(job.metric))
+        found.setdefault((metric.name, metric.signature(tgt_lang, job.references)), job)
+    return tuple(found.values())
+
+
+def _load(cell: Cell, works: list[_Work]) -> dict[str, _Texts]:
+    log = responses.read(cell.responses) if works else responses.Log({}, ())
+    return {w.planned.task: _texts(cell, w.planned, w.origin, log) for w in works if w.origin}
+
+
+def _texts(
+    cell: Cell, planned: PlannedTask, origin: sources.Parallel, log: responses.Log
+) -> _Texts:
     ids = tuple(
         responses.request_id(planned.task, index, source)
         for index, source in enumerate(origin.sources)
     )
-    answers = [log.answers.get(request) for request in ids]
-    missing = sum(answer is None for answer in answers)
+    found = [log.answers.get(request) for request in ids]
+    missing = sum(answer is None for answer in found)
+    again = f"check --data, or import the outputs of {cell.system.name} again"
     if len(ids) != planned.n or missing:
         damaged = f"; {len(log.bad)} damaged records, the first at {log.bad[0]}" if log.bad else ""
         raise IncompleteError(
             f"{cell.system.name}: {missing} of {len(ids)} answers for {planned.task} are missing "
-            f"(planned on {planned.n} segments{damaged}): check --data, or import the outputs again"
+            f"(planned on {planned.n} segments{damaged}): {again}"
         )
-    return _Task(planned, origin, tuple(a.answer for a in answers if a is not None), ids)
-
-
-def _kept(cell: Cell, manifest: Manifest | None, loaded: list[_Task]) -> dict[Job, Stored]:
-    """Return the stored statistics whose inputs are still the same."""
-    if manifest is None or not cell.whole():
-        return {}
-    if manifest.versions != _versions():
-        return {}
-    now = {task.plan.task: task.scored for task in loaded}
-    kept = {}
-    for entry in tables.read_statistics(cell.folder / store.STATISTICS):
-        then, task = manifest.tasks.get(entry.task), now.get(entry.task)
-        if (
-            then
-            and task
-            and then.answers_digest == task.answers_digest
-            and all(then.references.get(n) == task.references.get(n) for n in entry.references)
-        ):
-            kept[_job(entry)] = entry
-    return kept
-
-
-def _jobs(loaded: list[_Task], order: Order, before: list[Job]) -> list[Job]:
-    """Return what the scores shall hold: what they held, and what is asked for now."""
-    jobs: dict[Job, None] = {}
-    for task in loaded:
-        had = [job for job in before if job.task == task.plan.task]
-        for job in had:
-            choose_references(task.plan, task.origin.references, [",".join(job.references)])
-        jobs.update(dict.fromkeys(had))
-        if not fnmatch.fnmatchcase(task.plan.task, order.tasks):
-            continue
-        if had and not order.metrics and not order.references:
-            continue
-        names = choose_references(task.plan, task.origin.references, order.references)
-        specs = [str(spec) for spec in order.metrics] or list(metrics.DEFAULT)
-        jobs.update(
-            dict.fromkeys(Job(task=task.plan.task, metric=spec, references=names) for spec in specs)
+    answers = tuple(answer.answer for answer in found if answer is not None)
+    if digest_lines(answers) != planned.answers_digest:
+        raise IncompleteError(
+            f"{cell.system.name}: the answers for {planned.task} are not those that were planned "
+            f"(an import was cut off): {again}, with --replace if they are new"
         )
-    return list(jobs)
+    return _Texts(planned.task, origin, answers, ids)
 
 
 def _count(
-    jobs: list[Job], loaded: Mapping[str, _Task], processes: int, progress: Progress
-) -> list[Statistics]:
+    works: list[_Work], texts: Mapping[str, _Texts], processes: int, progress: Progress
+) -> dict[Job, Stored]:
     """Count the statistics of each job, a task's jobs together, in processes if that pays."""
-    groups = [list(group) for _, group in itertools.groupby(jobs, key=lambda job: job.task)]
-    work = [
-        ([(job.metric, loaded[job.task].segments(job.references)) for job in group])
-        for group in groups
+    batches = [
+        [(job.metric, texts[job.task].segments(job.references)) for job in work.todo]
+        for work in works
     ]
-    if processes < 2 or len(work) < 2:
-        results: Iterable[list[Statistics]] = map(count_task, work)
-        return _collect(results, groups, progress)
+    if processes < 2 or len(batches) < 2:
+        return _collect(works, map(count_task, batches), progress)
     with ProcessPoolExecutor(processes) as pool:
-        return _collect(pool.map(count_task, work), groups, progress)
+        return _collect(works, pool.map(count_task, batches), progress)
 
 
 def _collect(
-    results: Iterable[list[Statistics]], groups: list[list[Job]], progress: Progress
-) -> list[Statistics]:
-    found = []
-    for group, counted in zip(groups, results, strict=True):
-        progress(group[0].task)
-        found += counted
+    works: list[_Work], results: Iterable[list[Statistics]], progress: Progress
+) -> dict[Job, Stored]:
+    found = {}
+    for work, counted in zip(works, results, strict=True):
+        progress(work.planned.task)
+        for job, one in zip(work.todo, counted, strict=True):
+            name = MetricSpec.parse(job.metric).name
+            found[job] = Stored(
+                job.task, name, one.signature, job.metric, job.references, one.values
+            )
     return found
 
 
-def count_task(work: list[tuple[str, Segments]]) -> list[Statistics]:
+def count_task(batch: list[tuple[str, Segments]]) -> list[Statistics]:
     """Count the statistics of one task under several metrics (the unit of work of a process)."""
-    return [metrics.make(MetricSpec.parse(spec)).statistics(segments) for spec, segments in work]
+    return [metrics.make(MetricSpec.parse(spec)).statistics(segments) for spec, segments in batch]
 
 
 def _job(entry: Stored) -> Job:
     return Job(task=entry.task, metric=entry.spec, references=entry.references)
 
 
-def _stored(job: Job, found: Statistics) -> Stored:
-    name = MetricSpec.parse(job.metric).name
-    return Stored(job.task, name, found.signature, job.metric, job.references, found.values)
-
-
-def _rows(
-    cell: Cell,
-    stored: list[Stored],
-    loaded: Mapping[str, _Task],
-    made: Mapping[str, Metric],
-    unchanged: set[Job],
-) -> list[Score]:
-    before = {
-        (row.task, row.metric, row.signature): row for row in (cell.scores() if unchanged else [])
-    }
-    rows = []
-    for entry in stored:
-        row = before.get((entry.task, entry.metric, entry.signature))
-        kept = _job(entry) in unchanged
-        if row is None or not kept:
-            row = _score(cell, entry, loaded[entry.task], made[entry.spec])
-        rows.append(row)
-    return rows
-
-
-def _score(cell: Cell, entry: Stored, task: _Task, metric: Metric) -> Score:
-    value = float(metric.aggregate(entry.values.sum(axis=0)))
-    samples = metric.aggregate(bootstrap_sums(entry.values))
-    row = blank(cell, task.plan, "ok").model_copy(
-        update={
-            "metric": entry.metric,
-            "signature": entry.signature,
-            "higher_is_better": metric.higher_is_better,
-            "documents_digest": digest(
-                [
-                    task.scored.sources_digest,
-                    {n: task.scored.references[n] for n in entry.references},
-                ]
-            ),
-        }
-    )
-    if not np.isfinite(value):
-        return row.model_copy(
-            update={
-                "status": "unscored",
-                "n_unscored": row.n,
-                "reason": "the metric is not defined on these texts",
-            }
-        )
-    low, high = interval(samples) if np.isfinite(samples).all() else (None, None)
-    stderr = float(samples.std(ddof=1)) if low is not None else None
-    return row.model_copy(update={"value": value, "stderr": stderr, "ci_low": low, "ci_high": high})
+def _identity(row: Score | Stored) -> tuple[str, ...]:
+    return (row.task, str(row.metric), str(row.signature))
 
 
 def _save(
-    cell: Cell, loaded: list[_Task], stored: list[Stored], rows: list[Score], inputs: str
+    cell: Cell,
+    content: Mapping[str, bytes],
+    made_of: tuple[str, dict[str, ScoredTask], list[Job]],
 ) -> None:
-    samples = [
-        Sample.of(task.plan.task, task.origin, task.answers, task.request_ids) for task in loaded
-    ]
-    content = {
-        store.SAMPLES: tables.samples_bytes(samples),
-        store.STATISTICS: tables.statistics_bytes(stored),
-        store.SCORES: (ScoresFile(rows=rows).model_dump_json(indent=0) + "\n").encode(),
-    }
+    """Write the derived files, and last the manifest that vouches for them."""
     for name, data in content.items():
         store.write_atomic(cell.path(name), data)
-    store.save(
-        cell.path(store.MANIFEST),
-        Manifest(
-            inputs_digest=inputs,
-            tasks={task.plan.task: task.scored for task in loaded},
-            jobs=[_job(entry) for entry in stored],
-            files={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
-            versions=_versions(),
-        ),
+    inputs, scored, jobs = made_of
+    manifest = Manifest(
+        inputs_digest=inputs,
+        tasks=scored,
+        jobs=jobs,
+        files={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+        versions=_versions(),
     )
+    store.save(cell.path(store.MANIFEST), manifest)
 
 
-def _inputs_digest(cell: Cell, loaded: list[_Task], jobs: list[Job]) -> str:
+def _inputs_digest(cell: Cell, scored: Mapping[str, ScoredTask], jobs: list[Job]) -> str:
     return digest(
         {
             "model": cell.system.model.digest,
             "settings": cell.settings_file.digest,
             "tasks": {
-                t.plan.task: [tasks.digest(tasks.find(t.plan.task)), t.scored.model_dump()]
-                for t in loaded
+                name: [tasks.digest(tasks.find(name)), task.model_dump()]
+                for name, task in scored.items()
             },
             "jobs": sorted([job.task, job.metric, *job.references] for job in jobs),
             "versions": _versions(),

@@ -29,7 +29,7 @@ def dataset(**metadata: Any) -> dict[str, Any]:
     if family == "xcopa":
         splits = {
             split: sources.choices(family, metadata["lang"], split, data).rows
-            for split in ("val", "test")
+            for split in sources.CHOICE_SPLITS
         }
         rows = {"validation": splits["val"], "test": splits["test"]}
     else:

@@ -1,10 +1,11 @@
 """An outside system's outputs become a system: one file a direction, one segment a line."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayling_eval import responses, sources, store, tasks
+from bayling_eval import languages, responses, sources, store, tasks
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.plan import Selection
 from bayling_eval.provenance import digest, digest_lines, versions
@@ -27,7 +28,7 @@ class Imported:
     n_empty: int
     """Segments with nothing but white space; they are scored as empty."""
     outcome: str
-    """``added``, ``unchanged`` or ``replaced``."""
+    """``added``, ``unchanged``, ``replaced``, or ``mended`` where kept answers were damaged."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class _Direction:
     @property
     def answers_digest(self) -> str:
         return digest_lines(self.lines)
+
+    def requests(self) -> Iterator[tuple[str, str]]:
+        """Return the id and the answer of each request."""
+        for index, (source, line) in enumerate(zip(self.origin.sources, self.lines, strict=True)):
+            yield responses.request_id(self.task.name, index, source), line
 
 
 def import_outputs(
@@ -55,8 +61,8 @@ def import_outputs(
 
     Raises:
         UserError: a bad name, an unknown direction, a file that is not UTF-8 or whose number of
-            lines is not the benchmark's, or other content for a direction that the system has
-            (unless ``replace``).
+            lines is not the benchmark's, other content for a direction that the system has
+            (unless ``replace``), or another process that works on the system.
     """
     store.check_name(name)
     directions = _read(folder, chosen, data)
@@ -67,29 +73,59 @@ def import_outputs(
         versions=versions("bayling-eval"),
     )
     base = results / f"{name}@{model.model8}"
-    plans = {
-        family: _plan(base / family / settings.digest[:8] / "all")
-        for family in sorted({d.task.family for d in directions})
-    }
-    outcomes = [_outcome(d, plans[d.task.family], name, replace=replace) for d in directions]
-    for family, plan in plans.items():
-        ours = [
-            d
-            for d, outcome in zip(directions, outcomes, strict=True)
-            if d.task.family == family and outcome.outcome != "unchanged"
-        ]
-        if ours:
-            store.save(base / store.MODEL, model)
-            cell = base / family / settings.digest[:8]
-            store.save(cell / store.SETTINGS, settings)
-            key = f"{model.model8}/{settings.digest[:8]}"
-            responses.append(
-                cell / "responses" / "import.jsonl",
-                (record for d in ours for record in _records(d, key)),
-            )
-            planned = {**plan.tasks, **{d.task.name: _planned(d) for d in ours}}
-            store.save(cell / "all" / store.PLAN, Plan(tasks=dict(sorted(planned.items()))))
+    outcomes: list[Imported] = []
+    with store.locked(base):
+        cells = {
+            family: _Cell.of(base / family / settings.digest[:8])
+            for family in sorted({d.task.family for d in directions})
+        }
+        for direction in directions:
+            outcomes.append(_outcome(direction, cells[direction.task.family], name, replace))
+        for family, cell in cells.items():
+            ours = [
+                d
+                for d, outcome in zip(directions, outcomes, strict=True)
+                if d.task.family == family and outcome.outcome != "unchanged"
+            ]
+            if ours:
+                store.save(base / store.MODEL, model)
+                store.save(cell.folder / store.SETTINGS, settings)
+                _append(cell, ours, f"{model.model8}/{settings.digest[:8]}")
     return outcomes
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """What a system has of one family."""
+
+    folder: Path
+    plan: Plan
+    log: responses.Log
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Cell":
+        path = folder / "all" / store.PLAN
+        plan = store.load(Plan, path) if path.is_file() else Plan(tasks={})
+        return cls(folder, plan, responses.read(folder / "responses"))
+
+    def holds(self, direction: "_Direction") -> bool:
+        """Return whether the log has every answer of a direction, undamaged."""
+        kept = self.log.answers
+        return all(
+            (found := kept.get(request)) is not None and found.answer == line
+            for request, line in direction.requests()
+        )
+
+
+def _append(cell: _Cell, directions: list[_Direction], key: str) -> None:
+    records = (
+        Response(request_id=request, key=key, prompt_digest=None, answer=line)
+        for direction in directions
+        for request, line in direction.requests()
+    )
+    responses.append(cell.folder / "responses" / "import.jsonl", records)
+    planned = {**cell.plan.tasks, **{d.task.name: _planned(d) for d in directions}}
+    store.save(cell.folder / "all" / store.PLAN, Plan(tasks=dict(sorted(planned.items()))))
 
 
 def _model(name: str) -> ModelFile:
@@ -97,15 +133,10 @@ def _model(name: str) -> ModelFile:
     return ModelFile(name=name, kind="imported", digest=digest(covers), covers=covers)
 
 
-def _plan(folder: Path) -> Plan:
-    path = folder / store.PLAN
-    return store.load(Plan, path) if path.is_file() else Plan(tasks={})
-
-
 def _read(folder: Path, chosen: Selection, data: Path | None) -> list[_Direction]:
     if not folder.is_dir():
         raise UserError(f"no folder of hypotheses at {folder}: give one with --hypotheses")
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     if not files:
         raise UserError(
             f"no hypothesis files in {folder}: expected one a direction, "
@@ -149,19 +180,32 @@ def task_of(path: Path, chosen: Selection) -> Task:
             continue
         if task.name in names or family in chosen.open_families:
             return task
-    known = {f"{task.src_lang}-{task.tgt_lang}" for task in chosen.tasks if task.src_lang}
+    known = {name for task in chosen.tasks for name in _spellings(task)}
     raise UserError(
         f"{path}: {unknown('direction', path.stem, known)} Name the file SRC-TGT in the codes of "
         f"{', '.join(families)} or in our keys"
     )
 
 
-def _outcome(direction: _Direction, plan: Plan, name: str, *, replace: bool) -> Imported:
-    had = plan.tasks.get(direction.task.name)
+def _spellings(task: Task) -> Iterator[str]:
+    """Return how a direction may be written: in our keys, in the benchmark's codes."""
+    if task.src_lang and task.tgt_lang:
+        codes = languages.codes(task.family)
+        yield f"{task.src_lang}-{task.tgt_lang}"
+        yield f"{codes[task.src_lang]}-{codes[task.tgt_lang]}"
+
+
+def ignored(folder: Path) -> list[str]:
+    """Return the names of what ``import_outputs`` leaves alone in a folder."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix not in SUFFIXES)
+
+
+def _outcome(direction: _Direction, cell: _Cell, name: str, replace: bool) -> Imported:
+    had = cell.plan.tasks.get(direction.task.name)
     if had is None:
         outcome = "added"
     elif had.answers_digest == direction.answers_digest:
-        outcome = "unchanged"
+        outcome = "unchanged" if cell.holds(direction) else "mended"
     elif replace:
         outcome = "replaced"
     else:
@@ -171,19 +215,6 @@ def _outcome(direction: _Direction, plan: Plan, name: str, *, replace: bool) -> 
         )
     empty = sum(not line.strip() for line in direction.lines)
     return Imported(direction.task.name, direction.path.name, len(direction.lines), empty, outcome)
-
-
-def _records(direction: _Direction, key: str) -> list[Response]:
-    columns = zip(direction.origin.sources, direction.lines, strict=True)
-    return [
-        Response(
-            request_id=responses.request_id(direction.task.name, index, source),
-            key=key,
-            prompt_digest=None,
-            answer=line,
-        )
-        for index, (source, line) in enumerate(columns)
-    ]
 
 
 def _planned(direction: _Direction) -> PlannedTask:

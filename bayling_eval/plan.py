@@ -2,12 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bayling_eval import languages, sources, tasks
 from bayling_eval.errors import UserError, unknown
@@ -36,6 +36,8 @@ class Suite(BaseModel):
     """Name of the suite."""
     tasks: tuple[SuiteTasks, ...] = Field(min_length=1)
     """What it is made of."""
+    _where: tuple[str, ...] = PrivateAttr(())
+    """``file:line`` of each of the tasks, for messages."""
 
 
 def load(suite: str) -> Suite:
@@ -45,7 +47,7 @@ def load(suite: str) -> Suite:
         UserError: unknown name, broken TOML, an unknown key or a wrong value, with the line.
     """
     path = Path(suite)
-    if not (suite.endswith(".toml") or path.is_file()):
+    if not suite.endswith(".toml"):
         if suite not in tasks.FAMILIES:
             raise unknown("suite", suite, tasks.FAMILIES, "A suite file ends in .toml")
         return Suite(name=suite, tasks=(SuiteTasks(use=suite),))
@@ -53,13 +55,18 @@ def load(suite: str) -> Suite:
         raise UserError(f"no suite file at {path}")
     text = "\n".join(sources.read_lines(path))
     try:
-        return Suite.model_validate({"name": path.stem, **tomllib.loads(text)})
+        loaded = Suite.model_validate({"name": path.stem, **tomllib.loads(text)})
+    except RecursionError:
+        raise UserError(f"{path}: broken TOML: nested too deeply") from None
     except tomllib.TOMLDecodeError as fault:
         line = re.search(r"at line (\d+)", str(fault))
         where = line.group(1) if line else text.count("\n") + 1
         raise UserError(f"{path}:{where}: broken TOML: {fault}") from None
     except ValidationError as fault:
         raise UserError(_explain(path, text, fault.errors()[0])) from None
+    lines = [*_tables(text, "tasks"), *(0 for _ in loaded.tasks)]
+    loaded._where = tuple(f"{path}:{line + 1}: " for line in lines[: len(loaded.tasks)])
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -87,14 +94,20 @@ def selected(suite: Suite, only_languages: str | None = None) -> Selection:
             }
         )
     found: dict[str, Task] = {}
-    for entry in suite.tasks:
-        for task in _tasks(entry):
-            found[task.name] = task
+    for number, entry in enumerate(suite.tasks):
+        where = suite._where[number] if suite._where else ""
+        try:
+            chosen = _tasks(entry)
+        except UserError as fault:
+            raise UserError(f"{where}{fault}") from None
+        if not chosen:
+            raise UserError(f"{where}no task of {entry.use} has one of {entry.languages!r}")
+        found.update((task.name, task) for task in chosen)
     whole = {entry.use for entry in suite.tasks if entry.languages is None and entry.pairs is None}
     return Selection(tuple(found.values()), frozenset(whole))
 
 
-def _tasks(entry: SuiteTasks) -> Iterable[Task]:
+def _tasks(entry: SuiteTasks) -> Sequence[Task]:
     stock = tasks.of_family(entry.use)
     if entry.pairs is not None:
         stock = tuple(tasks.find(f"{entry.use}_{pair}") for pair in entry.pairs)
@@ -110,9 +123,7 @@ def _explain(path: Path, text: str, fault: Any) -> str:
     key = next((part for part in reversed(fault["loc"]) if isinstance(part, str)), "")
     index = next((part for part in fault["loc"] if isinstance(part, int)), 0)
     lines = text.split("\n")
-    tables = [
-        n for n, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{fault['loc'][0]}\s*\]\]", line)
-    ]
+    tables = _tables(text, str(fault["loc"][0]))
     start = tables[index] if index < len(tables) else 0
     hits = [n for n in range(start, len(lines)) if re.match(rf"\s*{re.escape(key)}\s*=", lines[n])]
     line = f":{(hits or [start])[0] + 1}"
@@ -120,3 +131,9 @@ def _explain(path: Path, text: str, fault: Any) -> str:
         known = SuiteTasks.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
         return f"{path}{line}: {unknown('key', key, known)}"
     return f"{path}{line}: {where}: {fault['msg']}"
+
+
+def _tables(text: str, name: str) -> list[int]:
+    """Return the numbers of the lines that begin a ``[[name]]``, from 0."""
+    header = re.compile(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]")
+    return [number for number, line in enumerate(text.split("\n")) if header.match(line)]

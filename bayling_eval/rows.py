@@ -1,7 +1,13 @@
 """Rows of scores as they stand: what is planned has a row, whether or not it has a value."""
 
-from bayling_eval.records import PlannedTask, Score, Status
-from bayling_eval.store import Cell
+import numpy as np
+
+from bayling_eval.metrics import MetricSpec, make
+from bayling_eval.provenance import digest
+from bayling_eval.records import PlannedTask, Score, ScoredTask, Status
+from bayling_eval.statistics import bootstrap_sums, interval
+from bayling_eval.store import SCORES, Cell
+from bayling_eval.tables import Stored
 
 _NO_VALUE = dict.fromkeys(("value", "stderr", "ci_low", "ci_high"))
 
@@ -11,8 +17,10 @@ def status_rows(cell: Cell) -> list[Score]:
     manifest, plan = cell.manifest(), cell.plan()
     scored = manifest.tasks if manifest else {}
     again = f"run `bayling-eval score {cell.system.name}`"
+    found = cell.scores()
+    damaged = f"{SCORES} is not what its manifest names" if manifest and not found else None
     rows = []
-    for row in cell.scores():
+    for row in found:
         planned = plan.tasks.get(row.task)
         if planned and planned.answers_digest == scored[row.task].answers_digest:
             rows.append(row)
@@ -22,9 +30,31 @@ def status_rows(cell: Cell) -> list[Score]:
     shown = {row.task for row in rows}
     for name, planned in plan.tasks.items():
         if name not in shown:
-            update = {"n_unscored": planned.n, "reason": f"not scored yet: {again}"}
+            update = {"n_unscored": planned.n, "reason": f"{damaged or 'not scored yet'}: {again}"}
             rows.append(blank(cell, planned, "unscored").model_copy(update=update))
     return rows
+
+
+def scored_row(cell: Cell, entry: Stored, planned: PlannedTask, inputs: ScoredTask) -> Score:
+    """Return the row of one task under one metric: the score, its error and its interval."""
+    metric = make(MetricSpec.parse(entry.spec))
+    value = float(metric.aggregate(entry.values.sum(axis=0)))
+    samples = metric.aggregate(bootstrap_sums(entry.values))
+    used = {name: inputs.references[name] for name in entry.references}
+    about = {
+        "metric": entry.metric,
+        "signature": entry.signature,
+        "higher_is_better": metric.higher_is_better,
+        "documents_digest": digest([inputs.sources_digest, used]),
+    }
+    if not np.isfinite(value):
+        reason = "the metric is not defined on these texts"
+        row = blank(cell, planned, "unscored")
+        return row.model_copy(update={**about, "n_unscored": row.n, "reason": reason})
+    low, high = interval(samples) if np.isfinite(samples).all() else (None, None)
+    stderr = float(samples.std(ddof=1)) if low is not None else None
+    measured = {"value": value, "stderr": stderr, "ci_low": low, "ci_high": high}
+    return blank(cell, planned, "ok").model_copy(update={**about, **measured})
 
 
 def blank(cell: Cell, planned: PlannedTask, status: Status) -> Score:

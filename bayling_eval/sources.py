@@ -25,6 +25,9 @@ SPLITS = {
 }
 """The split that a family's tasks are evaluated on."""
 
+CHOICE_SPLITS = ("val", "test")
+"""The splits of multiple-choice benchmarks: shots come from the first."""
+
 
 @dataclass(frozen=True)
 class DataFile:
@@ -133,8 +136,8 @@ def choices(family: str, lang: str, split: str, data: Path | None) -> Split:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as fault:
-            raise UserError(f"{path}:{number}: not JSON ({fault.msg}): restore the file") from None
+        except (ValueError, RecursionError):
+            raise UserError(f"{path}:{number}: not JSON: restore the file") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: not a JSON object: restore the file")
         rows.append(row)
@@ -176,7 +179,9 @@ def files_of(
     """Return the files that a task needs, read and checked; see :func:`parallel` for the faults."""
     if src_lang and tgt_lang:
         return parallel(family, src_lang, tgt_lang, data).files
-    return choices(family, str(lang), SPLITS[family], data).files
+    return tuple(
+        f for split in CHOICE_SPLITS for f in choices(family, str(lang), split, data).files
+    )
 
 
 def reference_names(
@@ -194,7 +199,10 @@ def read_lines(path: Path) -> tuple[str, ...]:
     Raises:
         UserError: the file is not UTF-8; the line is named.
     """
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as fault:
+        raise UserError(f"{path}: {fault.strerror}: give a readable text file") from None
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as fault:

@@ -4,6 +4,7 @@
 folders, read through the same calls.
 """
 
+import fcntl
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,8 +155,8 @@ class System:
                             yield Cell(self, family.name, file, selection)
 
 
-def check_name(name: str) -> None:
-    """Refuse a system name that is not safe as a folder name on every machine.
+def check_name(name: str, kind: str = "system") -> None:
+    """Refuse a name that is not safe as a folder name on every machine.
 
     Raises:
         UserError: anything but 1 to 100 ASCII letters, digits, ``.``, ``_``, ``+``, ``-``, a letter
@@ -164,9 +165,27 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or ".." in name or name.endswith("."):
         shown = name if len(name) <= 40 else f"{name[:40]}…"
         raise UserError(
-            f"system name {shown!r} ({len(name)} characters) cannot be used: take 1 to 100 ASCII "
+            f"{kind} name {shown!r} ({len(name)} characters) cannot be used: take 1 to 100 ASCII "
             "letters, digits, '.', '_', '+' or '-', a letter or digit first, without '..'"
         )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's ``.lock``: reading, deciding and writing belong together.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another process imports or scores there: wait for it, then run again"
+            ) from None
+        yield
 
 
 def systems(results: Path) -> list[System]:
@@ -178,7 +197,8 @@ def systems(results: Path) -> list[System]:
 def find(results: Path, spec: str) -> System:
     """Return the system that ``spec`` names.
 
-    ``name``, ``name@model8``, ``name@model8/settings8``, a system's folder, or an exported file.
+    ``name``, ``name@model8``, ``name@model8/settings8``, a system's folder, an exported file, or
+    ``FILE:name`` where it holds several.
 
     Raises:
         UserError: no such system, or several of that name.
@@ -192,7 +212,7 @@ def find(results: Path, spec: str) -> System:
     if len(matches) > 1:
         raise UserError(
             f"{len(matches)} systems are called {name!r}: write one of "
-            f"{', '.join(s.label for s in matches)}"
+            f"{', '.join(_spelling(s, matches) for s in matches)}"
         )
     if not settings8:
         return matches[0]
@@ -304,6 +324,12 @@ def _read(path: Folder) -> bytes:
         raise UserError(f"{path}: damaged ({fault}): export the system again") from None
 
 
+def _spelling(system: System, others: list[System]) -> str:
+    """Return what names a system among others: its label, or its folder where two are alike."""
+    alike = [other for other in others if other.label == system.label]
+    return system.label if len(alike) == 1 else str(system.folder)
+
+
 def _at_path(spec: str, known: set[str], results: Path) -> System:
     """Return the system of a folder or of an exported file."""
     path = Path(spec)
@@ -311,30 +337,35 @@ def _at_path(spec: str, known: set[str], results: Path) -> System:
     with suppress(OSError, ValueError):
         if path.is_file():
             return _exported(path)
+        file, _, label = spec.rpartition(":")
+        if file and Path(file).is_file():
+            return _exported(Path(file), label)
         if (path / MODEL).is_file():
             return _system(path)
     hint = f"`bayling-eval ls systems` lists those in {results}"
     raise unknown("system", spec, known, hint)
 
 
-def _exported(path: Path) -> System:
+def _exported(path: Path, label: str = "") -> System:
     try:
         root = zipfile.Path(zipfile.ZipFile(path))
     except (zipfile.BadZipFile, EOFError, NotImplementedError):
         raise UserError(
             f"{path} is not an exported file: make one with `bayling-eval export`"
         ) from None
-    found = [_system(folder) for folder in _folders(root) if (folder / MODEL).is_file()]
+    held = [_system(folder) for folder in _folders(root) if (folder / MODEL).is_file()]
+    found = [system for system in held if label in ("", system.name, system.label)]
     if len(found) != 1:
-        held = ", ".join(s.label for s in found) or "none"
-        raise UserError(
-            f"{path} holds {len(found)} systems ({held}): export one system into one file"
-        )
+        spelled = ", ".join(f"{path}:{s.label}" for s in found or held) or "no system"
+        raise UserError(f"{path} holds {len(held)} systems: write one of {spelled}")
     return found[0]
 
 
 def _system(folder: Folder) -> System:
-    return System(load(ModelFile, folder / MODEL), folder)
+    model = load(ModelFile, folder / MODEL)
+    # The file may come from elsewhere, and the name is printed and becomes a path.
+    check_name(model.name)
+    return System(model, folder)
 
 
 def _folders(folder: Any) -> list[Any]:

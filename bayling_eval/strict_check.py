@@ -108,7 +108,8 @@ def _missing(task: Task, data: Path | None) -> str | None:
         if task.src_lang and task.tgt_lang:
             sources.pair_files(task.family, task.src_lang, task.tgt_lang, data)
         elif task.lang:
-            sources.choice_file(task.family, task.lang, sources.SPLITS[task.family], data)
+            for split in sources.CHOICE_SPLITS:
+                sources.choice_file(task.family, task.lang, split, data)
     except UserError as fault:
         return str(fault)
     return None

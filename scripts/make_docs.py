@@ -23,7 +23,7 @@ def _help(command: click.Command, context: click.Context) -> str:
 
 def render() -> str:
     """Return the page."""
-    root = click.Context(cli, info_name="bayling-eval", terminal_width=100)
+    root = click.Context(cli, info_name="bayling-eval", terminal_width=100, **cli.context_settings)
     parts = [HEAD, _help(cli, root)]
     for verb in VERBS:
         command = cli.get_command(root, verb)
@@ -34,7 +34,6 @@ def render() -> str:
         if isinstance(command, click.Group):
             for name, part in sorted(command.commands.items()):
                 parts.append(_help(part, click.Context(part, info_name=name, parent=context)))
-    # Its default is the number of cores of whoever runs it.
     return "".join(parts)
 
 

@@ -103,7 +103,7 @@ def test_what_a_side_did_not_plan_is_missing_and_not_incomplete(system):
     fewer = {pair: lines for pair, lines in good().items() if pair != "eng_Latn-deu_Latn"}
     found = compare(system("one", fewer), system("two", good(5)))
     (row,) = [r for r in found.rows if r.metric == "chrf++" and r.tgt_lang == "deu_Latn"]
-    assert (row.verdict, row.reason) == ("missing", "one did not plan it")
+    assert (row.verdict, row.reason) == ("missing", "one has no outputs for it")
     assert row.delta is row.p_value is row.candidate_value is None
     assert found.incomplete == []
     macro = next(m for m in found.macro if m.group == "flores200 all" and m.metric == "chrf++")
@@ -139,6 +139,60 @@ def test_other_signatures_are_incomparable_and_both_are_named(system, small_data
     assert row.verdict == "incomparable"
     assert "tok:char" in row.reason
     assert "tok:zh" in row.reason
+
+
+def test_a_task_scored_in_two_ways_counts_once(system, small_data):
+    one, two = system("one", good(3)), system("two", good(5))
+    before = compare(one, two, names=["chrf++"])
+    added = evaluate.Order((evaluate.MetricSpec.parse("chrf++:lowercase=yes"),), data=small_data)
+    for found in (one, two):
+        evaluate.score_cell(found.cells()[0], added)
+    after = compare(one, two, names=["chrf++"])
+    assert (after.rows, after.macro) == (before.rows, before.macro)
+    other = compare(one, two, names=["chrf++:lowercase=yes"])
+    assert {row.signature.split("|")[1] for row in other.rows} == {"case:lc"}
+    assert len(other.rows) == len(before.rows)
+
+
+def test_one_metric_in_two_ways_is_refused(system):
+    one = system("one", good())
+    with pytest.raises(UserError, match="one metric in two ways"):
+        compare(one, one, names=["bleu", "bleu:tokenize=char"])
+
+
+def test_a_metric_that_nobody_scored_is_missing_where_it_is_asked_for(system, small_data):
+    one = system("one", good(), score=False)
+    evaluate.score_cell(
+        one.cells()[0], evaluate.Order((evaluate.MetricSpec("chrf"),), data=small_data)
+    )
+    assert {row.metric for row in compare(one, one).rows} == {"chrf"}
+    found = compare(one, one, names=["chrf++"])
+    assert {(r.verdict, r.reason) for r in found.rows} == {("missing", "one: no chrf++ score")}
+    assert {(m.n, m.n_expected) for m in found.macro if m.group.endswith(" all")} == {(0, 6)}
+
+
+def test_references_are_chosen_among_those_scored(tmp_path):
+    data, pair = tmp_path / "wmt", "generaltest2022.en-de"
+    txt = data / "wmt22" / "txt"
+    write_lines(txt / "sources" / f"{pair}.src.en", sentences("eng_Latn"))
+    for name, seed in (("A", 0), ("B", 1)):
+        reference = txt / "references" / f"{pair}.ref.{name}.de"
+        write_lines(reference, sentences("deu_Latn", seed))
+    chosen = plan.selected(plan.load("wmt22"))
+    for name, every in (("one", 3), ("two", 5)):
+        lines = spoil(sentences("deu_Latn"), every, "nichts")
+        write_lines(tmp_path / name / "en-de.txt", lines)
+        import_outputs(tmp_path / "results", name, chosen, tmp_path / name, data)
+        cell = store.find(tmp_path / "results", name).cells()[0]
+        for asked in ("A", "B"):
+            order = evaluate.Order((evaluate.MetricSpec("chrf"),), (asked,), data=data)
+            evaluate.score_cell(cell, order)
+    both = [store.find(tmp_path / "results", name) for name in ("one", "two")]
+    for asked, refs in (((), "A"), (("B",), "B"), (("A", "en-de=B"), "B")):
+        (row,) = compare(*both, names=["chrf"], references=asked).rows
+        assert row.signature.endswith(f"refs:{refs}")
+    (row,) = compare(*both, names=["chrf"], references=("A,B",)).rows
+    assert row.delta is None
 
 
 def test_unknown_settings_are_disclosed_and_compared(system):

@@ -14,6 +14,7 @@ from bayling_eval.errors import IncompleteError, UserError
 from bayling_eval.evaluate import Order
 from bayling_eval.imports import import_outputs
 from bayling_eval.metrics import DEFAULT, MetricSpec
+from bayling_eval.records import Score
 from bayling_eval.rows import status_rows
 
 PAIRS = {"eng_Latn-deu_Latn": "deu_Latn", "eng_Latn-zho_Hans": "zho_Hans"}
@@ -272,11 +273,56 @@ def test_references_are_chosen_and_in_the_signature(wmt_cell, asked, signature, 
 
 def test_scores_against_other_references_stand_beside_each_other(wmt_cell):
     cell, data = wmt_cell
-    for asked in (("A",), ("B",), ()):
+    for asked in (("A",), ("B",), ("A,B",)):
         evaluate.score_cell(cell, Order((MetricSpec("bleu"),), asked, data=data))
     rows = cell.scores()
     assert [r.signature.rpartition("refs:")[2] for r in rows] == ["A", "B", "A,B"]
     assert len({r.documents_digest for r in rows}) == 3
+
+
+def test_an_added_metric_uses_the_references_of_the_last_scoring(wmt_cell):
+    cell, data = wmt_cell
+    evaluate.score_cell(cell, Order((MetricSpec("bleu"),), ("B",), data=data))
+    evaluate.score_cell(cell, Order((MetricSpec("chrf"),), data=data))
+    assert [r.signature.rpartition("refs:")[2] for r in cell.scores()] == ["B", "B"]
+
+
+def test_reset_forgets_what_was_asked_before(wmt_cell):
+    cell, data = wmt_cell
+    evaluate.score_cell(cell, Order((MetricSpec("bleu"),), ("B",), data=data))
+    evaluate.score_cell(cell, Order((MetricSpec("chrf"),), reset=True, data=data))
+    assert [(r.metric, r.signature[-4:]) for r in cell.scores()] == [("chrf", ":A,B")]
+
+
+def test_one_definition_spelled_in_several_ways_is_one_row(wmt_cell):
+    cell, data = wmt_cell
+    specs = ("bleu", "bleu:tokenize=13a", "bleu:lowercase=no")
+    for asked in ("B",), ("B,B",):
+        metrics = tuple(map(MetricSpec.parse, specs))
+        evaluate.score_cell(cell, Order(metrics, asked, data=data))
+    rows = [tuple(getattr(row, name) for name in Score.identity) for row in cell.scores()]
+    assert len(rows) == len(set(rows)) == 1
+
+
+def test_what_is_asked_is_remembered_where_derived_files_are_lost(wmt_cell):
+    cell, data = wmt_cell
+    evaluate.score_cell(cell, Order((MetricSpec("bleu"),), ("B",), data=data))
+    before = cell.path(store.SCORES).read_bytes()
+    cell.path(store.SCORES).unlink()
+    evaluate.score_cell(cell, Order(data=data))
+    assert cell.path(store.SCORES).read_bytes() == before
+
+
+def test_data_of_tasks_that_are_not_selected_are_not_needed(cell, order, small_data):
+    evaluate.score_cell(cell, order)
+    (small_data / "flores200/flores200_dataset/devtest/zho_Hans.devtest").unlink()
+    one = Order((MetricSpec.parse("bleu:tokenize=char"),), tasks="*-deu_Latn", data=small_data)
+    evaluate.check_order([cell], one)
+    assert evaluate.score_cell(cell, one) == 1
+    assert {(r.tgt_lang, r.status) for r in status_rows(cell)} == {
+        ("deu_Latn", "ok"),
+        ("zho_Hans", "ok"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from conftest import SEGMENTS, sentences, write_lines
 
-from bayling_eval import plan, responses, store
-from bayling_eval.errors import UserError
-from bayling_eval.imports import Imported, import_outputs
+from bayling_eval import evaluate, plan, responses, store
+from bayling_eval.errors import IncompleteError, UserError
+from bayling_eval.imports import Imported, ignored, import_outputs, task_of
 
 TASK = "flores200_eng_Latn-deu_Latn"
 
@@ -96,6 +96,48 @@ def test_an_import_that_died_before_its_plan_is_finished_by_running_it_again(imp
     assert [r.answer for r in found.answers.values()] == sentences("deu_Latn", 1)
 
 
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_damaged_answers_are_mended_by_importing_again(imports, tmp_path, damage):
+    imports()
+    (cell,) = store.systems(tmp_path / "results")[0].cells()
+    log = cell.responses / "import.jsonl"
+    if damage == "gone":
+        log.unlink()
+    else:
+        log.write_bytes(log.read_bytes().replace(b'"answer":"', b'"answer":"!', 1))
+    assert [item.outcome for item in imports()] == ["mended"]
+    answers = responses.read(cell.responses).answers
+    assert sorted(r.answer for r in answers.values()) == sorted(sentences("deu_Latn", 1))
+    assert [item.outcome for item in imports()] == ["unchanged"]
+
+
+def test_a_replacement_that_died_before_its_plan_is_noticed(imports, tmp_path, outputs, small_data):
+    imports()
+    (cell,) = store.systems(tmp_path / "results")[0].cells()
+    plan_before = cell.path(store.PLAN).read_bytes()
+    write_lines(outputs / "eng_Latn-deu_Latn.txt", sentences("deu_Latn", 2))
+    imports(replace=True)
+    cell.path(store.PLAN).write_bytes(plan_before)
+    with pytest.raises(IncompleteError, match="are not those that were planned"):
+        evaluate.score_cell(cell, evaluate.Order(data=small_data))
+    assert [item.outcome for item in imports(replace=True)] == ["replaced"]
+    assert evaluate.score_cell(cell, evaluate.Order(data=small_data)) == 1
+
+
+def test_two_processes_do_not_work_on_one_system(imports, tmp_path):
+    imports()
+    (system,) = store.systems(tmp_path / "results")
+    with store.locked(system.folder), pytest.raises(UserError, match="another process"):
+        imports()
+    with store.locked(system.cells()[0].path("")), pytest.raises(UserError, match="another proc"):
+        evaluate.score_cell(system.cells()[0], evaluate.Order())
+
+
+def test_other_files_of_the_folder_are_named(outputs):
+    (outputs / "README.md").write_text("")
+    assert ignored(outputs) == ["README.md"]
+
+
 def test_empty_lines_are_counted_and_kept(imports, outputs):
     lines = ["", "   ", *sentences("deu_Latn", 1)[2:]]
     write_lines(outputs / "eng_Latn-deu_Latn.txt", lines)
@@ -181,8 +223,6 @@ def test_a_dangerous_name_is_refused(imports, tmp_path, name):
 
 @pytest.mark.data
 def test_ntrex_codes_with_hyphens_are_understood(data_dir, tmp_path):
-    from bayling_eval.imports import task_of
-
     chosen = plan.selected(plan.load("ntrex128"))
     for stem, task in {
         "eng-aze-Latn": "ntrex128_eng_Latn-azj_Latn",

@@ -54,6 +54,16 @@ def test_languages_on_the_command_line_take_the_place_of_the_suites():
         ('[[tasks]]\nuse = "xcopa"\nlanguages = "klingon"\n', r"klingon"),
         ('[[tasks]]\nuse = "wmt22"\npairs = ["cs-ja"]\n', r"unknown task 'wmt22_cs-ja'"),
         ('[[tasks]]\nuse = "wmt22', r"mine.toml:2: broken TOML"),
+        ('"a(" = 1\n', r"mine.toml:1: "),
+        ("x = " + "[" * 20_000, r"mine.toml: broken TOML: nested too deeply"),
+        (
+            '\n[[tasks]]\nuse = "xcopa"\n[[tasks]]\nuse = "wmt22"\npairs = ["xx-en"]\n',
+            r"mine.toml:4: unknown task 'wmt22_xx-en'",
+        ),
+        (
+            '[[tasks]]\nuse = "wmt22"\npairs = ["cs-en"]\nlanguages = "de"\n',
+            r"mine.toml:1: no task of wmt22 has one of 'de'",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_line(tmp_path, text, message):

@@ -17,7 +17,7 @@ from conftest import sentences, spoil, write_lines
 
 from bayling_eval import evaluate, plan, store
 from bayling_eval.cli.main import main
-from bayling_eval.compare import QUALITY, compare
+from bayling_eval.compare import compare
 from bayling_eval.imports import import_outputs
 from bayling_eval.records import Comparison
 from bayling_eval.report import build, samples, view
@@ -241,7 +241,7 @@ def test_what_is_missing_has_a_reason_and_never_a_number(page, document):
     assert len(missing) == 1
     words = " ".join(Page(missing[0]).text)
     assert "not planned" in words
-    assert "new did not plan it" in words
+    assert "new has no outputs for it" in words
     numbers = re.findall(r"\d+\.\d+", words)
     scores = [s for s in document["scores"] if s["task"] == "flores200_tha_Thai-eng_Latn"]
     printed = {view.number(s["value"], s["metric"]).split()[0] for s in scores}
@@ -250,7 +250,9 @@ def test_what_is_missing_has_a_reason_and_never_a_number(page, document):
     rows = [r for r in document["rows"] if r["task"] == "flores200_tha_Thai-eng_Latn"]
     assert {(r["delta"], r["candidate_value"], r["p_value"]) for r in rows} == {(None,) * 3}
     listed = document["provenance"]["missing"]
-    assert {"new did not plan it", "third did not plan it"} == {m["reason"] for m in listed}
+    assert {"new has no outputs for it", "third has no outputs for it"} == {
+        m["reason"] for m in listed
+    }
 
 
 def test_hostile_outputs_are_shown_and_do_nothing(make, monkeypatch):
@@ -283,7 +285,7 @@ def test_hostile_reasons_do_nothing(tmp_path, results):
     why = " ".join(HOSTILE[:6]) + "\ud800"
     rows = [row.model_copy(update={"reason": why, "settings_diff": [why]}) for row in found.rows]
     broken = dataclasses.replace(found, rows=rows, incomplete=[why])
-    report = build.Report("x", (broken,), QUALITY, TRIALS, f"echo {why}")
+    report = build.Report("x", (broken,), TRIALS, f"echo {why}")
     text = build.write(report, tmp_path).read_text(encoding="utf-8")
     parsed = Page(text)
     assert "Incomplete: 1 planned result is not there." in parsed.words
@@ -330,15 +332,20 @@ def test_the_same_results_give_the_same_bytes(make, tmp_path):
     }
 
 
-def test_a_task_under_several_signatures_has_a_line_each(results, small_data, make):
+def test_a_task_scored_in_two_ways_has_one_line_and_the_asked_one(
+    tmp_path, results, small_data, make
+):
     order = evaluate.Order((evaluate.MetricSpec.parse("chrf++:lowercase=yes"),), data=small_data)
     for name in ("new", "old"):
         for cell in store.find(results, name).cells():
             evaluate.score_cell(cell, order)
-    rows = [row for row in table_rows(make()[1]) if "eng_Latn-deu_Latn" in row]
-    assert len(rows) == 2
-    notes = {re.search(r"case:[a-z]+", " ".join(Page(row).text)).group() for row in rows}
-    assert notes == {"case:lc", "case:mixed"}
+    for words, case in ((), "mixed"), (("--metric", "chrf++:lowercase=yes"), "lc"):
+        page = make(*words)[1]
+        assert len(table_rows(page)) == len(DIRECTIONS)
+        report = json.loads((tmp_path / "reports" / "r" / "report.json").read_text())
+        rows = [r for r in report["rows"] if r["metric"] == "chrf++" and r["signature"]]
+        found = {r["signature"].split("|")[1] for r in rows}
+        assert found == {f"case:{case}"}
 
 
 @pytest.mark.parametrize("with_text", [True, False])

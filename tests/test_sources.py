@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -148,8 +150,11 @@ def test_files_of_names_what_is_read(tmp_path):
     xcopa(tmp_path, ["{}"])
     found = sources.files_of("flores200", *PAIR, None, tmp_path)
     assert found == sources.parallel("flores200", *PAIR, tmp_path).files
-    (file,) = sources.files_of("xcopa", None, None, "est_Latn", tmp_path)
-    assert file.path == "xcopa/data/et/test.et.jsonl"
+    with pytest.raises(UserError, match=r"val.et.jsonl is missing"):
+        sources.files_of("xcopa", None, None, "est_Latn", tmp_path)
+    shutil.copy(tmp_path / "xcopa/data/et/test.et.jsonl", tmp_path / "xcopa/data/et/val.et.jsonl")
+    found = sources.files_of("xcopa", None, None, "est_Latn", tmp_path)
+    assert [Path(file.path).name for file in found] == ["val.et.jsonl", "test.et.jsonl"]
 
 
 # Lines.
@@ -256,9 +261,9 @@ def test_broken_metadata_is_named_with_its_line(tmp_path, rows, line):
 
 
 BROKEN_CHOICES = [
-    (["{}", "{", "{}"], ":2: not JSON ("),
-    (["{}", "", "{}"], ":2: not JSON ("),
-    (["{}", "{} {}"], ":2: not JSON (Extra data)"),
+    (["{}", "{", "{}"], ":2: not JSON"),
+    (["{}", "", "{}"], ":2: not JSON"),
+    (["{}", "{} {}"], ":2: not JSON"),
     (['{"a": "\u2028"}', "[1]"], ":2: not a JSON object"),
     (["null"], ":1: not a JSON object"),
 ]

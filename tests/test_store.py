@@ -360,12 +360,15 @@ def test_an_export_of_named_settings_holds_only_those(tmp_path):
     assert [cell.settings8 for cell in store.find(tmp_path, str(path)).cells()] == [settings8]
 
 
-def test_an_export_of_several_systems_is_refused_on_reading(tmp_path):
+def test_of_an_export_of_several_systems_one_must_be_named(tmp_path):
     labels = sorted(add_system(tmp_path / "results", name).name for name in "ab")
     path = exported(tmp_path, "a", "b")
     message = fault_of(store.find, tmp_path, str(path))
-    assert message.startswith(f"{path} holds 2 systems (")
+    assert message.startswith(f"{path} holds 2 systems: write one of {path}:")
     assert all(one in message for one in labels)
+    assert store.find(tmp_path, f"{path}:b").name == "b"
+    assert store.find(tmp_path, f"{path}:{labels[0]}").name == "a"
+    assert "write one of" in fault_of(store.find, tmp_path, f"{path}:c")
 
 
 def test_what_is_no_export_is_a_user_error(tmp_path):

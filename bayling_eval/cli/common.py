@@ -83,11 +83,44 @@ def format_option(command: C) -> C:
     )(command)
 
 
+def compare_options(command: C) -> C:
+    """Add what ``compare`` and ``report`` both ask: metrics, references, trials."""
+    for option in (
+        click.option(
+            "--trials",
+            type=click.IntRange(1),
+            default=10_000,
+            show_default=True,
+            help="Randomisation trials a test.",
+        ),
+        references_option,
+        click.option(
+            "--metric",
+            "names",
+            multiple=True,
+            metavar="M",
+            help="Metric to compare, bleu:tokenize=char; may be repeated. Default: chrf++, chrf "
+            "and bleu, as far as they were scored.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+references_option = click.option(
+    "--references",
+    multiple=True,
+    metavar="[PAIR=]NAME[,NAME]",
+    help="These references: A, or cs-en=B for one pair; may be repeated, the last that fits wins. "
+    "Default: those a task was scored with, at first all that it has.",
+)
+
+
 def progress(quiet: bool, label: str) -> Callable[[str], None]:
     """Return a function that shows what is being worked on: one changing line, or lines."""
     if quiet:
         return lambda _: None
-    plain = not sys.stderr.isatty() or "CI" in os.environ or "NO_COLOR" in os.environ
+    plain = _plain()
 
     def show(text: str) -> None:
         if plain:
@@ -98,9 +131,13 @@ def progress(quiet: bool, label: str) -> Callable[[str], None]:
     return show
 
 
+def _plain() -> bool:
+    return not sys.stderr.isatty() or "CI" in os.environ or "NO_COLOR" in os.environ
+
+
 def end_progress(quiet: bool) -> None:
     """Clear the changing line of a terminal."""
-    if not quiet and sys.stderr.isatty():
+    if not quiet and not _plain():
         click.echo("\r\x1b[2K", nl=False, err=True)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from bayling_eval import metrics, statistics, store
+from bayling_eval import store
 from bayling_eval.cli import common
-from bayling_eval.compare import MARKS, QUALITY, Comparisons, compare
+from bayling_eval.compare import MARKS, Comparisons, compare
 from bayling_eval.records import Comparison, MacroRow
 
 _COLUMNS = (
@@ -29,16 +29,7 @@ _MACRO = ("group", "delta", "these languages", "languages like these", "n")
 @click.command()
 @click.argument("candidate")
 @click.argument("baselines", nargs=-1, required=True, metavar="BASELINE...")
-@click.option(
-    "--metric", "names", multiple=True, help=f"Metrics to compare. Default: {', '.join(QUALITY)}."
-)
-@click.option(
-    "--trials",
-    type=click.IntRange(1),
-    default=statistics.TRIALS,
-    show_default=True,
-    help="Randomisation trials a test.",
-)
+@common.compare_options
 @common.format_option
 @common.results_option
 def command(
@@ -46,6 +37,7 @@ def command(
     candidate: str,
     baselines: tuple[str, ...],
     names: tuple[str, ...],
+    references: tuple[str, ...],
     trials: int,
     form: str,
     as_json: bool,
@@ -53,21 +45,20 @@ def command(
     quiet: bool,
     verbose: bool,
 ) -> None:
-    """Compare CANDIDATE with each BASELINE, paired by document, worst first.
+    """Compare CANDIDATE with each BASELINE, paired by segment, worst first.
 
     ▼ regressed, ▽ leans down, ≈ real but under the minimum effect, · no change detected,
     △ leans up, ▲ improved; x not comparable, ? missing. Filled marks survive Holm's correction at
     5 % over the directions of one comparison and metric; hollow ones Benjamini-Hochberg at 10 %.
     """
     chosen = store.find(results, candidate)
-    others = [store.find(results, name) for name in baselines]
-    for name in names:
-        metrics.make(metrics.MetricSpec(name))
+    others = [store.find(results, name) for name in dict.fromkeys(baselines)]
     found = [
         compare(
             chosen,
             other,
-            names=names or QUALITY,
+            names=names,
+            references=references,
             trials=trials,
             progress=common.progress(quiet, f"{chosen.name} / {other.name}"),
         )

@@ -1,12 +1,13 @@
 """``bayling-eval import``."""
 
+import dataclasses
 from pathlib import Path
 
 import click
 
 from bayling_eval import plan, sources
 from bayling_eval.cli import common
-from bayling_eval.imports import import_outputs
+from bayling_eval.imports import ignored, import_outputs
 
 
 @click.command("import")
@@ -24,6 +25,7 @@ from bayling_eval.imports import import_outputs
 )
 @click.option("--replace", is_flag=True, help="Take other outputs for directions that NAME has.")
 @common.data_option
+@common.format_option
 @common.results_option
 def command(
     *,
@@ -33,6 +35,8 @@ def command(
     replace: bool,
     data: Path | None,
     results: Path,
+    form: str,
+    as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -45,8 +49,16 @@ def command(
     found = import_outputs(
         results, name, chosen, hypotheses, sources.data_folder(data), replace=replace
     )
-    for item in found:
-        empty = f", {item.n_empty} empty" if item.n_empty else ""
-        click.echo(f"{item.outcome:9}  {item.task}  {item.n} segments{empty}  ({item.file})")
+    if as_json or form != "table":
+        rows = [dataclasses.asdict(item) for item in found]
+        document = {"schema": "bayling_eval.imported/1", "rows": rows}
+        common.emit(document, "json" if as_json else form, list(rows[0]))
+    elif not quiet:
+        for item in found:
+            empty = f", {item.n_empty} empty" if item.n_empty else ""
+            line = f"{item.outcome:9}  {item.task}  {item.n} segments{empty}  ({item.file})"
+            click.echo(common.printable(line))
     if not quiet:
+        if left := ignored(hypotheses):
+            click.echo(common.printable(f"ignored: {', '.join(left)}"), err=True)
         click.echo(f"Next: bayling-eval score {name}", err=True)

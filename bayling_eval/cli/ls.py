@@ -8,7 +8,7 @@ import click
 
 from bayling_eval import languages, plan, published, sources, store, strict_check, tasks
 from bayling_eval.cli import common
-from bayling_eval.errors import unknown
+from bayling_eval.errors import UserError, unknown
 
 _TASKS = ("task", "family", "src_lang", "tgt_lang", "lang", "output_type", "version")
 _LANGUAGES = (
@@ -24,6 +24,7 @@ _LANGUAGES = (
     "xlmr",
 )
 _SYSTEMS = ("system", "kind", "family", "settings", "selection", "tasks", "scored")
+_CHECKED = ("task", "reason")
 _COLUMNS = {
     "tasks": _TASKS,
     "suites": ("suite", "tasks"),
@@ -56,27 +57,25 @@ def command(
     """List tasks, suites, languages, models, systems or published scores."""
     if what not in _COLUMNS:
         raise unknown("list", what, _COLUMNS)
-    if check:
-        _check(sources.data_folder(data))
-        return
-    rows = _ROWS[what](results)
+    if check and what != "tasks":
+        raise UserError(f"--check is for tasks, not for {what}")
+    rows = _check(sources.data_folder(data)) if check else _ROWS[what](results)
     document = {"schema": f"bayling_eval.{what}/1", "rows": rows}
-    common.emit(document, "json" if as_json else form, _COLUMNS[what])
-    if not rows and not quiet:
+    common.emit(document, "json" if as_json else form, _CHECKED if check else _COLUMNS[what])
+    if not rows and not check and not quiet:
         nothing = (
-            "no model presets are bundled yet" if what == "models" else f"no {what} in {results}"
+            "no model presets are bundled yet"
+            if what == "models"
+            else f"no {what} in {results.resolve()}"
         )
         click.echo(nothing, err=True)
 
 
-def _check(data: Path | None) -> None:
+def _check(data: Path | None) -> list[dict[str, Any]]:
+    """Load every task through lm-eval; return those that could not be tried on data, and why."""
     absent = strict_check.check(data)
-    for line in absent:
-        click.echo(line)
-    click.echo(
-        f"{len(tasks.catalogue())} tasks load; {len(absent)} of them could not be tried on data",
-        err=True,
-    )
+    click.echo(f"{len(tasks.catalogue())} tasks load; {len(absent)} have no data here", err=True)
+    return [{"task": line.partition(": ")[0], "reason": line.partition(": ")[2]} for line in absent]
 
 
 def _tasks(_: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """``bayling-eval``: finds the verb, and turns faults into one line and an exit code."""
 
+import errno
 import importlib
 import os
 import sys
@@ -61,7 +62,7 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; faults are one line on stderr."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         outcome = cli.main(arguments, prog_name="bayling-eval", standalone_mode=False)
     except BrokenPipeError:
@@ -72,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if {"-v", "--verbose"} & set(arguments):
             traceback.print_exc()
         message, code = _explain(fault)
-        click.echo(f"bayling-eval: {' '.join(message.split())}", err=True)
+        # A file's name stands in messages, and may hold what steers a terminal.
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
+        click.echo(f"bayling-eval: {line}", err=True)
         return code
     return outcome if isinstance(outcome, int) else 0
 
@@ -96,6 +99,8 @@ def _explain(fault: BaseException) -> tuple[str, int]:
             return fault.format_message(), UserError.exit_code
         case MemoryError():
             return "out of memory: give the machine more, or select less", RuntimeFault.exit_code
+        case OSError(errno=errno.ENAMETOOLONG):
+            return "a name on the command line is too long for a file", UserError.exit_code
         case OSError():
             where = f"{fault.filename}: " if fault.filename else ""
             return f"{where}{fault.strerror or fault}", RuntimeFault.exit_code

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from bayling_eval import metrics, statistics, store
+from bayling_eval import store
 from bayling_eval.cli import common
-from bayling_eval.compare import QUALITY, compare
+from bayling_eval.compare import compare
 from bayling_eval.errors import UserError
 from bayling_eval.report import build
 
@@ -30,19 +30,8 @@ from bayling_eval.report import build
     show_default=True,
     help="Folder of reports.",
 )
-@click.option(
-    "--metric",
-    "names",
-    multiple=True,
-    help=f"Metrics to compare. Default: {', '.join(QUALITY)}.",
-)
-@click.option(
-    "--trials",
-    type=click.IntRange(1),
-    default=statistics.TRIALS,
-    show_default=True,
-    help="Randomisation trials a test.",
-)
+@common.compare_options
+@common.format_option
 @common.results_option
 def command(
     *,
@@ -51,7 +40,10 @@ def command(
     baselines: tuple[str, ...],
     reports: Path,
     names: tuple[str, ...],
+    references: tuple[str, ...],
     trials: int,
+    form: str,
+    as_json: bool,
     results: Path,
     quiet: bool,
     verbose: bool,
@@ -61,21 +53,19 @@ def command(
     The path of the page is printed. The page is written for incomplete systems too; it says what is
     missing, and so does the exit code.
     """
-    store.check_name(name)
+    store.check_name(name, "report")
     chosen = store.find(results, candidate)
     others = [store.find(results, spec) for spec in baselines]
     labels = [other.label for other in others]
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(f"--baseline {label} is given twice: name each baseline once")
-    compared = tuple(dict.fromkeys(names or QUALITY))
-    for metric in compared:
-        metrics.make(metrics.MetricSpec(metric))
     found = tuple(
         compare(
             chosen,
             other,
-            names=compared,
+            names=names,
+            references=references,
             trials=trials,
             progress=common.progress(quiet, f"{chosen.name} / {other.name}"),
         )
@@ -85,7 +75,13 @@ def command(
     words = ["bayling-eval", "report", name, "--candidate", candidate]
     words += [word for spec in baselines for word in ("--baseline", spec)]
     words += [word for metric in names for word in ("--metric", metric)]
+    words += [word for text in references for word in ("--references", text)]
     words += ["--trials", str(trials), "--results", str(results), "--reports", str(reports)]
-    report = build.Report(name, found, compared, trials, shlex.join(words))
-    click.echo(build.write(report, reports))
+    page = build.write(build.Report(name, found, trials, shlex.join(words)), reports)
+    rows = [{"page": str(page), "candidate": candidate, "baselines": list(baselines)}]
+    document = {"schema": "bayling_eval.reports/1", "rows": rows}
+    if as_json or form != "table":
+        common.emit(document, "json" if as_json else form, list(rows[0]))
+    else:
+        click.echo(page)
     common.judge(found)

@@ -7,7 +7,7 @@ import click
 
 from bayling_eval import evaluate, metrics, sources, store
 from bayling_eval.cli import common
-from bayling_eval.errors import UserError
+from bayling_eval.errors import IncompleteError, UserError
 
 
 @click.command()
@@ -17,19 +17,15 @@ from bayling_eval.errors import UserError
     "names",
     multiple=True,
     metavar="M",
-    help="Metric to add, bleu:tokenize=char; may be repeated. Default: "
-    f"{', '.join(metrics.DEFAULT)}.",
+    help="Metric to add, bleu:tokenize=char; may be repeated. Default: those a task was scored "
+    f"with, at first {', '.join(metrics.DEFAULT)}.",
 )
-@click.option(
-    "--references",
-    multiple=True,
-    metavar="[PAIR=]NAME[,NAME]",
-    help="Score against these references instead of all of a pair's: A, or cs-en=B for one pair; "
-    "may be repeated, the last that fits holds.",
-)
+@common.references_option
 @click.option("--tasks", default="*", metavar="GLOB", help="Only tasks of these names.")
+@click.option("--reset", is_flag=True, help="Forget what the tasks were scored with before.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.")
 @common.data_option
+@common.format_option
 @common.results_option
 def command(
     *,
@@ -37,8 +33,11 @@ def command(
     names: tuple[str, ...],
     references: tuple[str, ...],
     tasks: str,
+    reset: bool,
     jobs: int,
     data: Path | None,
+    form: str,
+    as_json: bool,
     results: Path,
     quiet: bool,
     verbose: bool,
@@ -47,24 +46,42 @@ def command(
 
     What was scored before and has not changed is not scored again.
     """
-    order = evaluate.Order(
-        tuple(metrics.MetricSpec.parse(name) for name in names),
-        references,
-        tasks,
-        sources.data_folder(data),
-        jobs,
-    )
-    for spec in order.metrics:
-        metrics.make(spec)
+    metrics.parse(names)
+    specs = tuple(metrics.MetricSpec.parse(name) for name in names)
+    order = evaluate.Order(specs, references, tasks, reset, sources.data_folder(data), jobs)
     chosen = [store.find(results, name) for name in systems] or store.systems(results)
-    if not chosen:
-        raise UserError(f"no systems in {results}: make one with `bayling-eval import`")
     cells = [cell for system in chosen for cell in system.cells()]
+    if not cells:
+        raise UserError(f"nothing to score in {results}: import outputs with `bayling-eval import`")
     evaluate.check_order(cells, order)
+    rows, faults = _score(cells, order, quiet)
+    if as_json or form != "table":
+        document = {"schema": "bayling_eval.scored/1", "rows": rows}
+        common.emit(document, "json" if as_json else form, ("system", "family", "tasks", "counted"))
+    if faults:
+        more = f" (and {len(faults) - 1} more systems)" if len(faults) > 1 else ""
+        raise IncompleteError(f"{faults[0]}{more}")
+
+
+def _score(
+    cells: list[store.Cell], order: evaluate.Order, quiet: bool
+) -> tuple[list[dict[str, object]], list[IncompleteError]]:
+    """Score cell by cell; one that is incomplete does not stop the others."""
+    rows: list[dict[str, object]] = []
+    faults: list[IncompleteError] = []
     for cell in cells:
         label = f"{cell.system.label} {cell.family}"
-        changed = evaluate.score_cell(cell, order, common.progress(quiet, label))
-        common.end_progress(quiet)
+        try:
+            counted = evaluate.score_cell(cell, order, common.progress(quiet, label))
+        except IncompleteError as fault:
+            faults.append(fault)
+            continue
+        finally:
+            common.end_progress(quiet)
+        n = len(cell.plan().tasks)
+        rows.append(
+            {"system": cell.system.label, "family": cell.family, "tasks": n, "counted": counted}
+        )
         if not quiet:
-            n = len(cell.plan().tasks)
-            click.echo(f"{label}: {n} tasks {'scored' if changed else 'unchanged'}", err=True)
+            click.echo(f"{label}: {counted or 'none'} of {n} tasks scored anew", err=True)
+    return rows, faults

@@ -1,11 +1,13 @@
 """``bayling-eval scores``."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from bayling_eval import metrics, store
 from bayling_eval.cli import common
+from bayling_eval.records import Score
 from bayling_eval.rows import status_rows
 
 _COLUMNS = ("system", "task", "metric", "value", "ci_low", "ci_high", "n", "signature", "status")
@@ -27,12 +29,18 @@ def command(
     verbose: bool,
 ) -> None:
     """Print one row a system, task, metric and signature (all systems by default)."""
-    for name in names:
-        metrics.make(metrics.MetricSpec(name))
+    made = metrics.parse(names)
     chosen = [store.find(results, name) for name in systems] or store.systems(results)
     found = [row for system in chosen for cell in system.cells() for row in status_rows(cell)]
-    rows = [row.model_dump() for row in found if not names or row.metric in names]
+    rows = [row.model_dump() for row in found if not made or _asked(row, made.values())]
     document = {"schema": "bayling_eval.scores/1", "rows": rows}
     common.emit(document, "json" if as_json else form, _COLUMNS)
     if not rows and not quiet:
         click.echo(f"no scores of {', '.join(systems) or 'any system'} in {results}", err=True)
+
+
+def _asked(row: Score, made: Iterable[metrics.Metric]) -> bool:
+    return any(
+        metric.name == row.metric and metrics.fits(metric, row.tgt_lang, row.signature)
+        for metric in made
+    )

@@ -1,5 +1,7 @@
 """The metrics, by name; each is imported when it is used."""
 
+from collections.abc import Iterable
+
 from bayling_eval import registry
 from bayling_eval.metrics.base import Metric, MetricSpec, Segments, Statistics
 
@@ -25,6 +27,29 @@ DEFAULT = tuple(METRICS)
 # FLORES evaluates with chrF++ first (facebookresearch/flores, flores200/README.md), and unlike BLEU
 # it means the same for every target language.
 HEADLINE = "chrf++"
+
+
+def parse(texts: Iterable[str]) -> dict[str, Metric]:
+    """Set up metrics as written (``bleu:tokenize=char``), each once, by what was written.
+
+    Raises:
+        UserError: an unknown metric, option or value.
+    """
+    return {str(spec): make(spec) for spec in map(MetricSpec.parse, texts)}
+
+
+def fits(metric: Metric, tgt_lang: str | None, signature: str | None) -> bool:
+    """Return whether a stored signature is what a metric computes, by whatever version of it."""
+    if tgt_lang is None or signature is None:
+        return False
+    refs = signature.partition("|refs:")[2]
+    count = next((p[6:] for p in signature.split("|") if p.startswith("nrefs:")), "1")
+    names = refs.split(",") if refs else ["ref"] * int(count)
+    return _versionless(metric.signature(tgt_lang, names)) == _versionless(signature)
+
+
+def _versionless(signature: str) -> list[str]:
+    return [part for part in signature.split("|") if not part.startswith("version:")]
 
 
 def make(spec: MetricSpec) -> Metric:

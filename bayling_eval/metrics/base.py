@@ -27,12 +27,6 @@ class Segments:
     references: Mapping[str, Sequence[str]]
     """Reference segments by name; at least one."""
 
-    @property
-    def reference_signature(self) -> str:
-        """``|refs:A,B``, or nothing where the benchmark does not name its reference."""
-        names = list(self.references)
-        return "" if names == ["ref"] else f"|refs:{','.join(names)}"
-
 
 @dataclass(frozen=True)
 class Statistics:
@@ -44,11 +38,20 @@ class Statistics:
     """What exactly was computed, in sacrebleu's notation."""
 
 
+def named_references(names: Sequence[str]) -> str:
+    """Return ``|refs:A,B`` for a signature; nothing where the benchmark names no reference."""
+    return "" if list(names) == ["ref"] else f"|refs:{','.join(names)}"
+
+
 class Metric(Protocol):
     """One metric, set up with the user's options."""
 
     name: str
     higher_is_better: bool | None
+
+    def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
+        """Say in sacrebleu's notation what is computed for a target and names of references."""
+        ...
 
     def statistics(self, segments: Segments) -> Statistics:
         """Extract the sufficient statistics of each segment."""

@@ -1,9 +1,17 @@
 """Health of the outputs: rates that a score alone would hide."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bayling_eval.errors import UserError
-from bayling_eval.metrics.base import Floats, MetricSpec, Segments, Statistics
+from bayling_eval.metrics.base import (
+    Floats,
+    MetricSpec,
+    Segments,
+    Statistics,
+    named_references,
+)
 
 
 class _Ratio:
@@ -32,7 +40,11 @@ class EmptyRate(_Ratio):
     def statistics(self, segments: Segments) -> Statistics:
         """Columns: empty, 1."""
         rows = [(not text.strip(), 1) for text in segments.hypotheses]
-        return Statistics(np.array(rows, dtype=np.float64), "empty:strip|version:1")
+        return Statistics(np.array(rows, dtype=np.float64), self.signature("", ()))
+
+    def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
+        """Return what counts as empty; neither target nor references matter."""
+        return "empty:strip|version:1"
 
 
 class LengthRatio(_Ratio):
@@ -47,5 +59,9 @@ class LengthRatio(_Ratio):
             dtype=np.float64,
         )
         outputs = np.array([len(line) for line in segments.hypotheses], dtype=np.float64)
-        signature = f"nrefs:{len(lengths)}|unit:char|version:1{segments.reference_signature}"
+        signature = self.signature(segments.tgt_lang, list(segments.references))
         return Statistics(np.column_stack([outputs, lengths.mean(axis=0)]), signature)
+
+    def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
+        """Return the unit and the references."""
+        return f"nrefs:{len(references)}|unit:char|version:1{named_references(references)}"

@@ -5,6 +5,7 @@ the last integer. Its formulas take one sum at a time; a paired test needs 20,00
 are array operations.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,13 @@ from sacrebleu.metrics.chrf import CHRF
 
 from bayling_eval import languages
 from bayling_eval.errors import UserError, unknown
-from bayling_eval.metrics.base import Floats, MetricSpec, Segments, Statistics
+from bayling_eval.metrics.base import (
+    Floats,
+    MetricSpec,
+    Segments,
+    Statistics,
+    named_references,
+)
 
 # Tokenizers that need no download. Those with SentencePiece models fetch them unchecked on first
 # use, and wait for ever without a network.
@@ -49,10 +56,23 @@ class _SacrebleuMetric:
             raise UserError(f"metric {spec}: {key} is yes or no, not {value!r}")
         return _YES_NO[value]
 
-    def _counts(self, metric: Any, segments: Segments) -> Statistics:
+    def _scorer(self, tgt_lang: str) -> Any:
+        """Return sacrebleu's metric for a target language."""
+        raise NotImplementedError
+
+    def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
+        """Return sacrebleu's signature, with the names of references added."""
+        scorer = self._scorer(tgt_lang)
+        # sacrebleu learns the number while it reads the references.
+        scorer.num_refs = len(references)
+        return f"{scorer.get_signature()}{named_references(references)}"
+
+    def statistics(self, segments: Segments) -> Statistics:
+        """Count with sacrebleu; the columns are those that ``aggregate`` names."""
         references = [list(lines) for lines in segments.references.values()]
-        counts = metric._extract_corpus_statistics(list(segments.hypotheses), references)
-        signature = f"{metric.get_signature()}{segments.reference_signature}"
+        scorer = self._scorer(segments.tgt_lang)
+        counts = scorer._extract_corpus_statistics(list(segments.hypotheses), references)
+        signature = self.signature(segments.tgt_lang, list(segments.references))
         return Statistics(np.array(counts, dtype=np.float64), signature)
 
 
@@ -69,13 +89,11 @@ class Bleu(_SacrebleuMetric):
             raise unknown("tokenizer of bleu", value, TOKENIZERS)
         return value
 
-    def statistics(self, segments: Segments) -> Statistics:
-        """Columns: length, reference length, matches of orders 1 to 4, n-grams of orders 1 to 4."""
-        options = {"tokenize": tokenizer_for(segments.tgt_lang), **self._options}
-        return self._counts(BLEU(force=True, **options), segments)
+    def _scorer(self, tgt_lang: str) -> Any:
+        return BLEU(force=True, **{"tokenize": tokenizer_for(tgt_lang), **self._options})
 
     def aggregate(self, sums: Floats) -> Floats:
-        """Evaluate BLEU for each row of sums.
+        """Evaluate BLEU for each row of sums: lengths of output and reference, matches, n-grams.
 
         Source: sacrebleu 2.6.0 ``BLEU.compute_bleu``, smooth_method ``exp``, effective_order off.
         """
@@ -99,13 +117,13 @@ class Chrf(_SacrebleuMetric):
     _known = ("lowercase", "whitespace")
     _word_order = 0
 
-    def statistics(self, segments: Segments) -> Statistics:
-        """Columns: for each order n-grams of the output, of the reference, and matches."""
-        return self._counts(CHRF(word_order=self._word_order, **self._options), segments)
+    def _scorer(self, tgt_lang: str) -> Any:
+        return CHRF(word_order=self._word_order, **self._options)
 
     def aggregate(self, sums: Floats) -> Floats:
         """Evaluate chrF for each row of sums: F of the mean precision and the mean recall.
 
+        Columns: for each order n-grams of the output, n-grams of the reference, matches.
         Source: sacrebleu 2.6.0 ``CHRF._compute_f_score`` with effective order.
         """
         orders = sums.reshape(*sums.shape[:-1], -1, 3)

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from bayling_eval import __version__, aggregate, metrics, statistics, store
-from bayling_eval.compare import MARKS, MIN_EFFECT, Comparisons
+from bayling_eval.compare import MARKS, Comparisons, minimum_effect
 from bayling_eval.provenance import versions
 from bayling_eval.records import Comparison, MacroRow, Score, Settings
 from bayling_eval.report import samples, view
@@ -34,12 +34,16 @@ class Report:
     """Name of the report."""
     found: tuple[Comparisons, ...]
     """The candidate against each baseline, the deciding one first."""
-    metrics: tuple[str, ...]
-    """Metrics that were compared."""
     trials: int
     """Randomisation trials of each test."""
     command: str
     """Command line that makes the report again."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics that were compared; the headline alone where there is nothing to compare."""
+        found = dict.fromkeys(row.metric for pair in self.found for row in pair.rows)
+        return tuple(found) or (metrics.HEADLINE,)
 
     @property
     def headline(self) -> str:
@@ -164,7 +168,7 @@ def _provenance(report: Report, scores: Sequence[Sequence[Score]]) -> dict[str, 
             "seed": statistics.SEED,
             "alpha": statistics.ALPHA,
             "false_discovery_rate": statistics.FDR,
-            "minimum_effect": {m: MIN_EFFECT[m] for m in report.metrics if m in MIN_EFFECT},
+            "minimum_effect": {m: minimum_effect(m) for m in report.metrics},
         },
         "missing": _missing(report),
         "incomplete": list(dict.fromkeys(itertools.chain(*(p.incomplete for p in report.found)))),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bayling_eval import languages, metrics
 from bayling_eval.aggregate import Line, differing
-from bayling_eval.compare import MARKS, MIN_EFFECT, Comparisons, group_of
+from bayling_eval.compare import MARKS, Comparisons, group_of, minimum_effect
 from bayling_eval.errors import UserError
 from bayling_eval.records import Comparison, MacroRow, Score, Verdict
 
@@ -366,7 +366,7 @@ def _verdict(row: Comparison) -> Cell:
 def _tint(row: Comparison) -> str:
     if row.verdict not in ("regressed", "improved") or row.delta is None:
         return ""
-    size = abs(row.delta) / MIN_EFFECT.get(row.metric, 0.01)
+    size = abs(row.delta) / minimum_effect(row.metric)
     depth = 1 + sum(size >= limit for limit in _DEEPER)
     return f"{'down' if row.verdict == 'regressed' else 'up'}{depth}"
 

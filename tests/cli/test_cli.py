@@ -230,7 +230,7 @@ def test_nothing_comparable_is_4(scored, outputs, run):
     run("score", "other")
     code, out, err = run("compare", "other", "good", "-q")
     assert code == 4
-    assert "did not plan it" in out
+    assert "has no outputs for it" in out
     assert "have nothing that can be compared" in one_line(err)
 
 
@@ -240,6 +240,41 @@ def test_an_unfinished_system_is_3(scored, outputs, run):
     assert code == 3
     assert "not scored yet" in out
     assert "bayling-eval score late" in one_line(err)
+
+
+def test_one_incomplete_system_does_not_stop_the_others(run, outputs):
+    for name in ("good", "bad"):
+        run("import", name, "--suite", "flores200", "--hypotheses", name)
+    (log,) = outputs.glob("results/bad@*/flores200/*/responses/import.jsonl")
+    log.write_bytes(log.read_bytes().replace(b'"answer":"', b'"answer":"!', 1))
+    code, out, err = run("score", "--json", "-q")
+    assert code == 3
+    assert "1 damaged records" in one_line(err)
+    assert [row["counted"] for row in json.loads(out)["rows"]] == [2]
+    rows = json.loads(run("scores", "--json")[1])["rows"]
+    assert {(r["system"], r["status"]) for r in rows} == {("good", "ok"), ("bad", "unscored")}
+
+
+def test_a_stale_system_is_not_exported(scored, outputs, run):
+    write_lines(outputs / "good" / "eng_Latn-deu_Latn.txt", sentences("deu_Latn", 7))
+    run("import", "good", "--suite", "flores200", "--hypotheses", "good", "--replace")
+    code, _, err = run("export", "good", "-o", "x.zip")
+    assert code == 3
+    assert "outputs changed" in one_line(err)
+    assert not Path("x.zip").exists()
+
+
+def test_without_a_command_the_help_is_printed(run):
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "Commands:" in out
+
+
+def test_messages_cannot_steer_a_terminal(run, outputs):
+    write_lines(outputs / "good" / "en-\x1b]0;x\x07de.txt", [])
+    _, _, err = run("import", "good", "--suite", "flores200", "--hypotheses", "good")
+    assert "\x1b" not in one_line(err)
+    assert "\\x1b]0;x\\x07de.txt" in err
 
 
 def test_a_full_disk_is_5(run, outputs, monkeypatch):
