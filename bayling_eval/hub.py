@@ -5,6 +5,7 @@ where none is stated: the one that was read is resolved at loading and recorded.
 """
 
 import functools
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,6 +112,8 @@ def _config(family: str, lang: str) -> str:
 def _load(source: HubSet, config: str, split: str) -> Any:
     import datasets  # takes a second, and only this call needs it
 
+    # It reports every one of its retries; what became of them is said once, below.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return datasets.load_dataset(source.path, config, split=split, revision=source.revision)
     except (datasets.exceptions.DatasetsError, RuntimeError, ValueError, OSError) as fault:

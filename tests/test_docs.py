@@ -8,6 +8,8 @@ import pytest
 
 from bayling_eval import languages, plan, tasks
 from bayling_eval.cli.main import VERBS
+from bayling_eval.metrics import METRICS, MetricSpec, make
+from bayling_eval.metrics.translation import TOKENIZERS
 from bayling_eval.records import Comparison
 
 CHECKOUT = Path(__file__).parent.parent
@@ -84,3 +86,14 @@ def test_every_verdict_is_explained():
     text = (CHECKOUT / "docs" / "statistics.md").read_text(encoding="utf-8")
     for verdict in Comparison.model_fields["verdict"].annotation.__args__:
         assert f"`{verdict}`" in text, verdict
+
+
+def test_every_metric_option_and_tokenizer_is_documented():
+    text = (CHECKOUT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([^`]+)` \| (.*?) \|", text, re.MULTILINE))
+    assert list(rows) == list(METRICS)
+    for name, options in rows.items():
+        known = getattr(make(MetricSpec(name)), "_known", ())
+        assert set(re.findall(r"`(\w+)`", options)) == set(known), name
+    for tokenizer in TOKENIZERS:
+        assert f"`{tokenizer}`" in text

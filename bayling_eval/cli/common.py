@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.cells import cell_len
 
+from bayling_eval import sources
 from bayling_eval.errors import IncomparableError, IncompleteError
 from bayling_eval.spreadsheet import csv_text
 
@@ -36,6 +37,8 @@ _LATEX = str.maketrans(
         "|": r"\textbar{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "≤": r"$\leq$",
+        "–": "--",
     }
 )
 
@@ -56,6 +59,14 @@ def results_option(command: C) -> C:
     ):
         command = option(command)
     return command
+
+
+def data_folder(data: Path | None, quiet: bool) -> Path | None:
+    """Return the data folder; where there is none, say that the hub is asked."""
+    folder = sources.data_folder(data)
+    if folder is None and not quiet:
+        click.echo("no data folder (--data, $BAYLING_DATA): asking the hub", err=True)
+    return folder
 
 
 def data_option(command: C) -> C:
@@ -218,26 +229,23 @@ def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def _latex(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return a tabular in booktabs' style; numbers below zero get a real minus."""
     numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
     spec = "".join("r" if right else "l" for right in numeric)
-    body = [
-        " & ".join(c.replace("–", "--").translate(_LATEX) if c != "–" else "--" for c in row)
-        + r" \\"
+    rows = [
+        " & ".join(_latex_cell(c, right) for c, right in zip(row, numeric, strict=True)) + r" \\"
         for row in cells
     ]
-    head = " & ".join(c.translate(_LATEX) for c in columns) + r" \\"
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{spec}}}",
-            r"\toprule",
-            head,
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-    )
+    head = " & ".join(c.replace("_", " ").translate(_LATEX) for c in columns) + r" \\"
+    rules = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
+    return "\n".join([*rules, *rows, r"\bottomrule", r"\end{tabular}"])
+
+
+def _latex_cell(cell: str, numeric: bool) -> str:
+    escaped = cell.translate(_LATEX)
+    return f"${escaped}$" if numeric and cell.startswith("-") else escaped
 
 
 def _is_number(cell: str) -> bool:
+    cell = cell.removeprefix("≤")
     return cell == "–" or cell.replace(".", "", 1).replace("-", "", 1).replace("e-", "").isdigit()

@@ -77,39 +77,42 @@ def command(
         common.emit(document, form, list(Comparison.model_fields))
     else:
         for pair in found:
-            _print(pair, form)
+            _print(pair, form, trials)
     common.judge(found)
 
 
-def _print(pair: Comparisons, form: str) -> None:
+def _print(pair: Comparisons, form: str, trials: int) -> None:
+    # The marks are not in the fonts that pdflatex uses; the verdict says the same.
+    columns = _COLUMNS[1:] if form == "latex" else _COLUMNS
     for name in dict.fromkeys(row.metric for row in pair.rows):
         rows = [row for row in pair.rows if row.metric == name]
         counts = Counter[str](row.verdict for row in rows)
-        summary = "  ".join(
-            f"{mark} {counts[verdict]}" for verdict, mark in MARKS.items() if counts[verdict]
-        )
-        who = f"{pair.candidate.name} against {pair.baseline.name}"
-        heading = f"{name}: {who}, {len(rows)} directions  {summary}"
-        click.echo(
-            heading
-            if form == "table"
-            else f"\n**{common.printable(heading)}**\n"
-            if form == "md"
-            else f"% {heading}"
-        )
-        common.emit({"rows": [_row(row) for row in rows]}, form, _COLUMNS)
+        marks = "  ".join(f"{m} {counts[v]}" for v, m in MARKS.items() if counts[v])
+        words = ", ".join(f"{counts[v]} {v}" for v in MARKS if counts[v])
+        who = f"{name}: {pair.candidate.name} against {pair.baseline.name}, {len(rows)} directions"
+        _note(f"{who}  {marks}" if form == "table" else f"{who}: {words}", form)
+        common.emit({"rows": [_row(row, trials) for row in rows]}, form, columns)
         averages = [_macro_row(row) for row in pair.macro if row.metric == name]
         if averages:
             click.echo("")
             common.emit({"rows": averages}, form, _MACRO)
         click.echo("")
     diffs = sorted({diff for row in pair.rows for diff in row.settings_diff})
-    if diffs and form == "table":
-        click.echo(f"note: {'; '.join(diffs)}: compared on outputs alone\n")
+    if diffs:
+        _note(f"note: {'; '.join(diffs)}: compared on outputs alone", form)
+        click.echo("")
 
 
-def _row(row: Comparison) -> dict[str, object]:
+def _note(line: str, form: str) -> None:
+    click.echo({"table": line, "md": f"{line}\n", "latex": f"% {line}"}[form])
+
+
+def _row(row: Comparison, trials: int) -> dict[str, object]:
     verdict = row.verdict if row.reason is None else f"{row.verdict}: {row.reason}"
+    adjusted: object = row.p_adjusted
+    # No trial reached the difference: all that is known is that p is not above this.
+    if row.p_value is not None and row.p_value * (trials + 1) < 1.5:
+        adjusted = f"≤{common.text('p_adjusted', row.p_adjusted)}"
     return {
         "": MARKS[row.verdict],
         "task": row.task,
@@ -118,7 +121,7 @@ def _row(row: Comparison) -> dict[str, object]:
         "delta": row.delta,
         "ci_low": row.ci_low,
         "ci_high": row.ci_high,
-        "p_adjusted": row.p_adjusted,
+        "p_adjusted": adjusted,
         "detectable": row.detectable_effect,
         "n": row.n,
         "verdict": verdict,

@@ -67,4 +67,5 @@ def check(
         more = f" (and {len(faults) - 1} more; --json lists them)" if len(faults) > 1 else ""
         raise UserError(f"{next(iter(faults))}{more}")
     if not quiet:
-        click.echo(f"{len(chosen.tasks)} tasks, {len(rows)} files in {folder}: all there", err=True)
+        found = f"{len(chosen.tasks)} tasks, {len(rows)} files in {folder}"
+        click.echo(f"{found}: all there and of equal length", err=True)

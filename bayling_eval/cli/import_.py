@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bayling_eval import plan, sources
+from bayling_eval import plan
 from bayling_eval.cli import common
 from bayling_eval.imports import ignored, import_outputs
 
@@ -47,7 +47,7 @@ def command(
     """
     chosen = plan.selected(plan.load(suite))
     found = import_outputs(
-        results, name, chosen, hypotheses, sources.data_folder(data), replace=replace
+        results, name, chosen, hypotheses, common.data_folder(data, quiet), replace=replace
     )
     if as_json or form != "table":
         rows = [dataclasses.asdict(item) for item in found]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bayling_eval import evaluate, metrics, sources, store
+from bayling_eval import evaluate, metrics, store
 from bayling_eval.cli import common
 from bayling_eval.errors import IncompleteError, UserError
 
@@ -48,7 +48,7 @@ def command(
     """
     metrics.parse(names)
     specs = tuple(metrics.MetricSpec.parse(name) for name in names)
-    order = evaluate.Order(specs, references, tasks, reset, sources.data_folder(data), jobs)
+    order = evaluate.Order(specs, references, tasks, reset, common.data_folder(data, quiet), jobs)
     chosen = [store.find(results, name) for name in systems] or store.systems(results)
     cells = [cell for system in chosen for cell in system.cells()]
     if not cells:
