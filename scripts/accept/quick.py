@@ -1,7 +1,7 @@
 """What must be quick: ``--help``, and ``scores`` over 404 directions of 12 imported systems.
 
-The outputs are real lines of FLORES-200 (references shifted by one to twelve places). Once ten lines
-a direction under all default metrics, which makes the most rows; once the 150 lines that are at hand
+The outputs are real lines of FLORES-200 (references shifted by one to twelve places). Once ten
+lines a direction under all default metrics, which makes the most rows; once the 150 lines at hand,
 tiled to the 1,012 of the benchmark, under one cheap metric.
 """
 
