@@ -7,6 +7,7 @@ itself.
 import fnmatch
 import functools
 import hashlib
+import multiprocessing
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -289,7 +290,9 @@ def _count(
     ]
     if processes < 2 or len(batches) < 2:
         return _collect(works, map(count_task, batches), progress)
-    with ProcessPoolExecutor(processes) as pool:
+    # Not fork: a child that inherits pyarrow's threads half-way can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(batches)), mp_context=context) as pool:
         return _collect(works, pool.map(count_task, batches), progress)
 
 

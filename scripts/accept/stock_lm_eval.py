@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import CHECKOUT, DATA, cli, expect
+from common import CHECKOUT, DATA, expect, rows
 
 TASKS = [
     "flores101_eng_Latn-swh_Latn",
@@ -46,11 +46,10 @@ def main() -> None:
         pair = '{"src_lang": "deu_Latn", "tgt_lang": "fra_Latn"}'
         found = lm_eval(Path(folder), ["flores200_pair"], "--metadata", pair)
         expect(set(found) == {"flores200_pair"}, "the generic task runs German to French")
-    absent = cli("ls", "tasks", "--check").strip().split("\n")
-    named = all(line.startswith("wmt22_") for line in absent)
-    expect(
-        len(absent) == 11 and named, "the strict check loads every task (11 WMT22 pairs lack data)"
-    )
+    absent = [row["task"] for row in rows("ls", "tasks", "--check")]
+    named = all(task.startswith("wmt22_") for task in absent)
+    said = "the strict check loads every task (11 WMT22 pairs lack data)"
+    expect(len(absent) == 11 and named, said)
 
 
 if __name__ == "__main__":
