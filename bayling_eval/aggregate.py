@@ -14,21 +14,20 @@ from bayling_eval.spreadsheet import csv_text
 _KEYS = ["task", "metric", "signature"]
 _ABOUT = ["task", "family", "src_lang", "tgt_lang", "lang"]
 _JUDGED = ["delta", "ci_low", "ci_high", "p_value", "p_adjusted", "n", "verdict", "reason"]
-_REFERENCES = ("nrefs", "refs")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the per-direction table: one task under one signature of one metric."""
+    """One line of the per-direction table: one task under one metric."""
 
     row: Comparison
     """Candidate against the deciding baseline."""
     others: tuple[Comparison | None, ...]
     """Candidate against each further baseline; none where that pair has no such row."""
-    scores: tuple[Mapping[str, tuple[Score, ...]], ...]
-    """By metric, of the candidate and of each baseline: the rows that belong to this line."""
-    compared: Mapping[str, tuple[Comparison, ...]]
-    """By other metric: the rows against the deciding baseline that belong to this line."""
+    scores: tuple[Mapping[str | None, Score], ...]
+    """By metric, of the candidate and of each baseline; by none where nothing was scored."""
+    compared: Mapping[str, Comparison]
+    """By other metric: the row against the deciding baseline."""
 
 
 def lines(
@@ -37,8 +36,8 @@ def lines(
     """Return the per-direction table under ``metric``, in the order of the deciding rows.
 
     ``found`` holds the rows against each baseline, the deciding one first; ``scores`` the rows of
-    the candidate and of each baseline in the same order. Where a task has rows under several sets
-    of references, the other metrics' rows of the same references belong to a line.
+    the candidate and of each baseline in the same order. Where a system has a task's score under
+    several signatures, the one that was compared is taken.
     """
     compared = [_by_task(rows) for rows in found]
     scored = [_by_task(rows) for rows in scores]
@@ -107,8 +106,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _by_task(rows: Iterable[Any]) -> dict[str, dict[str, list[Any]]]:
-    found: dict[str, dict[str, list[Any]]] = {}
+def _by_task(rows: Iterable[Any]) -> dict[str, dict[str | None, list[Any]]]:
+    found: dict[str, dict[str | None, list[Any]]] = {}
     for row in rows:
         found.setdefault(row.task, {}).setdefault(row.metric, []).append(row)
     return found
@@ -116,40 +115,25 @@ def _by_task(rows: Iterable[Any]) -> dict[str, dict[str, list[Any]]]:
 
 def _line(
     row: Comparison,
-    compared: Sequence[dict[str, dict[str, list[Any]]]],
-    scored: Sequence[dict[str, dict[str, list[Any]]]],
+    compared: Sequence[dict[str, dict[str | None, list[Any]]]],
+    scored: Sequence[dict[str, dict[str | None, list[Any]]]],
 ) -> Line:
-    own = row.metric
-    others = (rows.get(row.task, {}).get(own, []) for rows in compared[1:])
+    deciding = {name: rows[0] for name, rows in compared[0][row.task].items() if name}
+    others = (rows.get(row.task, {}).get(row.metric, []) for rows in compared[1:])
     return Line(
         row,
         tuple(next((r for r in rows if r.signature == row.signature), None) for rows in others),
         tuple(
-            {name: _belonging(row, rows) for name, rows in by_metric.get(row.task, {}).items()}
+            {
+                name: _compared(rows, deciding.get(name or ""))
+                for name, rows in by_metric.get(row.task, {}).items()
+            }
             for by_metric in scored
         ),
-        {
-            name: _belonging(row, rows)
-            for name, rows in compared[0].get(row.task, {}).items()
-            if name != own
-        },
+        {name: other for name, other in deciding.items() if name != row.metric},
     )
 
 
-def _belonging(line: Comparison, rows: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the rows of one metric that were computed on the same references as the line."""
-    if line.signature is None or rows[0].metric is None:
-        return tuple(rows)
-    if rows[0].metric == line.metric:
-        return tuple(row for row in rows if row.signature == line.signature)
-    wanted = _references(line.signature)
-    return tuple(row for row in rows if _agree(_references(row.signature), wanted))
-
-
-def _references(signature: str | None) -> dict[str, str]:
-    parts = (part.partition(":") for part in (signature or "").split("|"))
-    return {key: value for key, _, value in parts if key in _REFERENCES}
-
-
-def _agree(own: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(wanted.get(key) == value for key, value in own.items())
+def _compared(rows: Sequence[Score], row: Comparison | None) -> Score:
+    """Return the score that a comparison is about; the first where nothing was compared."""
+    return next((one for one in rows if row and one.signature == row.signature), rows[0])

@@ -56,7 +56,7 @@ def read(table):
     return list(csv.DictReader(io.StringIO(aggregate.csv_bytes(table).decode())))
 
 
-def test_a_line_takes_the_scores_of_its_own_references():
+def test_a_line_takes_the_scores_that_were_compared():
     signatures = ("nrefs:1|refs:A", "nrefs:2|refs:A,B")
     scores = [
         score(metric=metric, signature=f"{s}|tok:13a" if metric == "bleu" else s, value=value)
@@ -64,12 +64,13 @@ def test_a_line_takes_the_scores_of_its_own_references():
         for s, value in zip(signatures, (base, base + 1), strict=True)
     ]
     scores.append(score(metric="empty_rate", signature="empty:strip", value=0.0))
-    found = aggregate.lines("chrf++", [[row(signature=s) for s in signatures]], [scores, scores])
-    own = [{m: [s.value for s in rows] for m, rows in line.scores[0].items()} for line in found]
-    assert own == [
-        {"chrf++": [50.0], "bleu": [20.0], "empty_rate": [0.0]},
-        {"chrf++": [51.0], "bleu": [21.0], "empty_rate": [0.0]},
+    compared = [
+        row(signature=signatures[1]),
+        row(metric="bleu", signature=f"{signatures[1]}|tok:13a"),
     ]
+    (line,) = aggregate.lines("chrf++", [compared], [scores, scores])
+    own = {metric: one.value for metric, one in line.scores[0].items()}
+    assert own == {"chrf++": 51.0, "bleu": 21.0, "empty_rate": 0.0}
 
 
 def test_lines_keep_the_order_of_the_deciding_rows_and_find_the_others():
@@ -78,7 +79,7 @@ def test_lines_keep_the_order_of_the_deciding_rows_and_find_the_others():
     found = aggregate.lines("chrf++", [deciding, other], [[score()], [], []])
     assert [line.row.task for line in found] == ["b", "a"]
     assert [line.others[0] and line.others[0].delta for line in found] == [None, 3.0]
-    assert [r.metric for r in found[1].compared["bleu"]] == ["bleu"]
+    assert {name: r.task for name, r in found[1].compared.items()} == {"bleu": "a"}
     assert found[0].scores == ({}, {}, {})
 
 

@@ -1,4 +1,4 @@
-"""The report: what it says, that it is one safe file, and that hostile text stays text."""
+"""The report: what it says, and that it is one safe file."""
 
 import base64
 import collections
@@ -7,133 +7,20 @@ import hashlib
 import itertools
 import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from conftest import sentences, spoil, write_lines
+from report_page import DIRECTIONS, HOSTILE, TRIALS, Page, table_rows
 
 from bayling_eval import evaluate, plan, store
 from bayling_eval.cli.main import main
 from bayling_eval.compare import compare
 from bayling_eval.imports import import_outputs
 from bayling_eval.records import Comparison
-from bayling_eval.report import build, samples, view
+from bayling_eval.report import build, summary, view
 from bayling_eval.statistics import SEED
 
-DIRECTIONS = {
-    "eng_Latn-deu_Latn": "deu_Latn",
-    "deu_Latn-eng_Latn": "eng_Latn",
-    "eng_Latn-zho_Hans": "zho_Hans",
-    "eng_Latn-tha_Thai": "tha_Thai",
-    "tha_Thai-eng_Latn": "eng_Latn",
-}
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</script><svg/onload=alert(1)>",
-    '"><img src=http://example.org onerror=alert(1)>',
-    "{{7*7}}{% include 'x' %}",
-    "abc\u202edef",
-    "\u200bnul\x00end\ufeff",
-    "",
-    "   ",
-    "x" * 100_000,
-]
-VOID = {"meta", "link", "br"}
-TRIALS = 2_000
-
-
-class Page(HTMLParser):
-    """A page as a list of elements and the text of each; unclosed elements are a fault."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text: list[str] = []
-        self.blocks: dict[str, str] = {}
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        assert len(dict(attrs)) == len(attrs), f"{tag}: an attribute stands there twice"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] in ("style", "script"):
-            self.blocks[self.open[-1]] = self.blocks.get(self.open[-1], "") + data
-        else:
-            self.text.append(data)
-
-    @property
-    def words(self) -> str:
-        return " ".join("".join(self.text).split())
-
-    def attributes(self, name: str) -> list[str]:
-        return [attrs[name] for _, attrs in self.tags if attrs.get(name) is not None]
-
-
-def table_rows(text: str) -> list[str]:
-    """Return the markup of each row of the per-direction table."""
-    return re.findall(r'<tr id="dir-.*?</tr>', text, re.DOTALL)
-
-
-@pytest.fixture
-def results(tmp_path, small_data):
-    """Three systems: `new` loses into German, wins into Thai, lacks Thai to English."""
-    new, old = {"deu_Latn": 2, "tha_Thai": 30}, {"deu_Latn": 30, "tha_Thai": 2}
-    systems = {
-        "new": {p: spoil(sentences(t), new.get(t, 5)) for p, t in DIRECTIONS.items()},
-        "old": {p: spoil(sentences(t), old.get(t, 5)) for p, t in DIRECTIONS.items()},
-        "third": {p: spoil(sentences(t), 3) for p, t in DIRECTIONS.items() if "zho" not in p},
-    }
-    del systems["new"]["tha_Thai-eng_Latn"]
-    hostile = spoil(sentences("zho_Hans"), 5)
-    systems["new"]["eng_Latn-zho_Hans"] = [*HOSTILE, *hostile[len(HOSTILE) :]]
-    chosen = plan.selected(plan.load("flores200"))
-    for name, outputs in systems.items():
-        for pair, lines in outputs.items():
-            write_lines(tmp_path / name / f"{pair}.txt", lines)
-        import_outputs(tmp_path / "results", name, chosen, tmp_path / name, small_data)
-        for cell in store.find(tmp_path / "results", name).cells():
-            evaluate.score_cell(cell, evaluate.Order(data=small_data))
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def make(tmp_path, results):
-    """Return a function that writes a report; it returns the exit code and the page."""
-
-    def run(*words: object, candidate="new", baselines=("old",), name="r"):
-        systems = [word for spec in baselines for word in ("--baseline", spec)]
-        command = ["report", name, "--candidate", candidate, *systems, "--trials", TRIALS]
-        command += ["--results", results, "--reports", tmp_path / "reports", "-q", *words]
-        code = main([str(word) for word in command])
-        return code, (tmp_path / "reports" / name / "index.html").read_text(encoding="utf-8")
-
-    return run
-
-
-@pytest.fixture
-def page(make) -> str:
-    return make(baselines=("old", "third"))[1]
-
-
-@pytest.fixture
-def document(tmp_path, page):
-    def refuse(name):
-        raise AssertionError(f"{name} is not JSON")
-
-    text = (tmp_path / "reports" / "r" / "report.json").read_text(encoding="utf-8")
-    return json.loads(text, parse_constant=refuse)
+pytest_plugins = ["report_page"]
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(page):
@@ -227,7 +114,75 @@ def test_averages_stand_beside_the_regressed_and_bleu_has_none(page, document):
 
 
 def test_unknown_settings_are_said(page):
-    assert "Settings unknown: compared on outputs alone" in Page(page).words
+    words = Page(page).words
+    assert words.count("Settings unknown: how these outputs were made is not known, so they") == 1
+
+
+def test_the_headline_has_a_line_for_each_further_baseline(page, document):
+    rows = [r for r in document["rows"] if (r["metric"], r["baseline"]) == ("chrf++", "third")]
+    found = collections.Counter(row["verdict"] for row in rows)
+    macro = next(
+        r
+        for r in document["macro"]
+        if (r["metric"], r["baseline"], r["group"]) == ("chrf++", "third", "flores200 all")
+    )
+    mean = view.number(macro["delta"], "chrf++", signed=True)
+    n = sum(row["delta"] is not None for row in rows)
+    said = f"against third: {found['regressed']} of {len(rows)} regressed, "
+    said += f"{found['improved']} improved, mean difference {mean} "
+    words = Page(page).words
+    assert said in words
+    assert f", {n}/{len(rows)} directions. Higher chrF++ is better" in words
+    assert page.count('<p class="also">') == 1
+
+
+def test_the_difference_and_the_verdict_come_first(page):
+    heads = re.findall(r'<button type="button">([^<]*)</button>', page)
+    assert heads[:6] == ["Source", "Target", "Δ chrF++", "Verdict", "p", "n"]
+    assert heads[-2:] == ["Family", "Script"]
+    cells = {len(re.findall(r"<t[dh][ >]", row)) for row in table_rows(page)}
+    assert cells == {len(heads)}
+
+
+def test_words_are_explained_where_they_stand(page):
+    words = Page(page).words
+    assert "survives correction for testing 4 directions (Holm, 5 %), and at least 0.5 chrF++" in (
+        words
+    )
+    assert "the length ratio is characters of the output over characters of the reference" in words
+    assert view.effect("empty_rate") == "1 pp"
+    assert (view.better("empty_rate"), view.better("length_ratio")) == ("lower", "")
+
+
+def test_a_mean_whose_interval_holds_zero_says_so(page, document):
+    tiles = re.findall(r'<div class="tile">.*?</dl>', page, re.DOTALL)
+    macro = {
+        r["group"]: r["ci_low"] <= 0 <= r["ci_high"]
+        for r in document["macro"]
+        if (r["metric"], r["baseline"]) == ("chrf++", "old") and r["ci_low"] is not None
+    }
+    assert [("not distinguishable from 0" in tile) for tile in tiles] == [
+        macro[f"flores200 {group}"] for group in ("all", "eng_Latn-x", "x-eng_Latn")
+    ]
+
+
+def test_a_group_of_one_has_the_name_of_its_direction(results):
+    found = compare(store.find(results, "new"), store.find(results, "old"), trials=TRIALS)
+    other = {"task": "x", "src_lang": "deu_Latn", "tgt_lang": "fra_Latn"}
+    for n, said in (1, "German → French"), (2, "Other directions"):
+        extra = [found.rows[0].model_copy(update=other)] * n
+        pair = dataclasses.replace(found, rows=[*found.rows, *extra])
+        groups = summary.summaries(pair, "old", found.rows[0].metric)
+        assert [g.group for g in groups] == ["All directions", "English → X", "X → English", said]
+
+
+def test_the_overview_leaves_out_verdicts_that_no_row_has(page):
+    overview = page.split('id="overview"')[1].split("</table>")[0]
+    heads = re.findall(r"</span><small>([^<]*)</small>", overview)
+    assert {"regressed", "improved"} <= set(heads)
+    assert "real but small" not in heads
+    for row in overview.split("<tr")[2:]:
+        assert len(re.findall(r'class="count', row)) == len(heads)
 
 
 def test_only_confirmed_differences_are_tinted(page):
@@ -253,31 +208,6 @@ def test_what_is_missing_has_a_reason_and_never_a_number(page, document):
     assert {"new has no outputs for it", "third has no outputs for it"} == {
         m["reason"] for m in listed
     }
-
-
-def test_hostile_outputs_are_shown_and_do_nothing(make, monkeypatch):
-    first = dict(zip(samples.KINDS, np.arange(9).reshape(3, 3).tolist(), strict=True))
-    monkeypatch.setattr(samples, "choose", lambda delta, ids: first)
-    page = make()[1]
-    parsed = Page(page)
-    assert "<script>alert(1)</script>" in parsed.words
-    assert "</script><svg/onload=alert(1)>" in parsed.words
-    assert '"><img src=http://example.org onerror=alert(1)>' in parsed.words
-    assert "{{7*7}}{% include 'x' %}" in parsed.words
-    assert "abcRLOdef" in parsed.words
-    assert "ZWSPnulNULendBOM" in parsed.words
-    assert not set("\x00\u202e\u200b\ufeff") & set(page)
-    assert "(empty)" in parsed.words
-    assert "(only white space)" in parsed.words
-    assert "98,000 more characters are not shown" in parsed.words
-    assert not {"img", "svg"} & {tag for tag, _ in parsed.tags}
-    assert max(map(len, re.findall(r"x+", page))) == samples.SHOWN
-
-
-def test_texts_have_their_language_and_find_their_direction(page):
-    texts = [attrs for _, attrs in Page(page).tags if attrs.get("class") == "text"]
-    assert {attrs["lang"] for attrs in texts} == {"en", "de", "th", "zh-Hans"}
-    assert {attrs["dir"] for attrs in texts} == {"auto"}
 
 
 def test_hostile_reasons_do_nothing(tmp_path, results):
@@ -399,66 +329,6 @@ def test_nothing_comparable_is_said_with_exit_code_4(tmp_path, results, small_da
     assert "nothing could be compared (6 directions)" in Page(text).words
 
 
-def test_the_choice_of_samples_is_stated_and_can_be_repeated():
-    delta = np.array([0.0, -5.0, 3.0, -5.0, 9.0, 0.0, 0.0, 1.0, -1.0, 2.0, 0.0, 0.0])
-    ids = [f"id{i}" for i in range(len(delta))]
-    found = samples.choose(delta, ids, 2)
-    assert (found["lowest"], found["highest"]) == ([1, 3], [4, 2])
-    ranked = sorted(range(len(delta)), key=lambda i: samples.digest([SEED, ids[i]]))
-    assert found["random"] == [i for i in ranked if i not in (1, 3, 4, 2)][:2]
-    few = samples.choose(delta[:3], ids[:3], 2)
-    assert sorted(itertools.chain(*few.values())) == [0, 1, 2]
-
-
-def test_samples_are_cut_to_the_budget_and_the_cut_is_counted():
-    text = samples.visible("x" * 1_000)
-    segment = samples.Segment(0, text, (("ref", text),), (text, text), (1.0, 2.0))
-    row = Comparison(
-        task="t",
-        family="f",
-        src_lang=None,
-        tgt_lang=None,
-        lang=None,
-        metric="chrf++",
-        signature=None,
-        candidate="a",
-        baseline="b",
-        verdict="no_change",
-        settings_diff=[],
-    )
-    one = samples.Shown(row, 100, {kind: [segment] * 3 for kind in samples.KINDS})
-    full, single = one.size, one.size - 6 * segment.size
-    assert samples.fit([one] * 4, budget=4 * full).picks == 3
-    assert samples.fit([one] * 4, budget=4 * full - 1).picks == 2
-    cut = samples.fit([one] * 4, budget=2 * single)
-    assert (cut.picks, len(cut.directions), cut.left_out) == (1, 2, 2)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("क्षि नी\u200dम \u200cx", "क्षि नी\u200dम \u200cx"),
-        ("❤\ufe0f", "❤\ufe0f"),
-        ("a\u2066b\u2069\u200e", "aLRIbPDILRM"),
-        ("a\u00adb\u2060c\U000e0041", "aSHYbWJcU+E0041"),
-        ("one\ntwo\tx\x1b[0m", "oneLF\ntwoTAB\txESC[0m"),
-        ("\x00" * 500 + "z", "NUL ×500z"),
-    ],
-)
-def test_hidden_characters_have_names_and_spelling_is_left_alone(text, shown):
-    assert "".join(Page(str(samples.visible(text))).text) == shown
-
-
-def test_a_text_is_cut_between_clusters_unless_one_never_ends():
-    assert str(samples.visible("e\u0301" * 10, limit=5)).startswith("e\u0301" * 2 + "<bdi")
-    assert samples.visible("a" + "\u0301" * 5_000).startswith("a\u0301")
-    assert len(samples.visible("a" + "\u0301" * 5_000)) < 2_200
-
-
-def test_a_chip_does_not_decide_the_direction_of_its_text():
-    assert samples.visible("\u202e\u05e9\u05dc").startswith('<bdi class="chip"')
-
-
 @pytest.mark.parametrize(
     ("value", "metric", "signed", "shown"),
     [
@@ -483,60 +353,3 @@ def test_where_lower_is_better_the_worst_is_a_rise(make):
     page = make("--metric", "empty_rate")[1]
     assert re.search(r"Worst: English → \w+.* regressed, \+\d+\.\d\d pp", Page(page).words)
     assert 'aria-sort="descending"' in page
-
-
-@pytest.fixture
-def chromium(tmp_path):
-    """Return a function that loads a page in Chromium and returns what became of it."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium: install it to test the page's script")
-
-    def dump(url: str) -> str:
-        quiet = ["background-networking", "component-update", "sync", "quic", "gpu"]
-        command = [program, "--headless", "--no-sandbox", "--no-first-run"]
-        command += [f"--disable-{name}" for name in quiet]
-        command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        return done.stdout
-
-    return dump
-
-
-CLICKS = """<script>
-const heads = [...document.querySelectorAll('.sortable th[data-t]')];
-const order = (name) => {
-  const head = heads.find((one) => one.textContent.startsWith(name));
-  head.querySelector('button').click();
-  const rows = [...document.querySelectorAll('.sortable tbody tr')].map((row) => row.id);
-  return [name, head.getAttribute('aria-sort'), ...rows];
-};
-const found = ['Target', 'Verdict', 'Verdict', 'old', 'old'].map(order);
-document.body.innerHTML = '<pre id="found"></pre>';
-document.getElementById('found').textContent = JSON.stringify(found);
-</script></body>"""
-
-
-@pytest.mark.slow
-def test_the_script_of_the_page_runs_in_a_browser(chromium, page, tmp_path):
-    path = tmp_path / "reports" / "r" / "index.html"
-    ids = [f"dir-flores200_{p}" for p in DIRECTIONS]
-    # Opening the fold of a link shows that the policy lets the page's own script run.
-    dom = chromium(f"{path.as_uri()}#samples-flores200_eng_Latn-deu_Latn")
-    assert '<details id="samples-flores200_eng_Latn-deu_Latn" open="">' in dom
-    clicked = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-    copy = tmp_path / "clicked.html"
-    copy.write_text(clicked.replace("</body>", CLICKS), encoding="utf-8")
-    answer = Page(re.search(r'<pre id="found">.*?</pre>', chromium(copy.as_uri())).group()).words
-    by_target, worst, best, low, high = json.loads(answer)
-    assert [by_target[1], worst[1], best[1]] == ["ascending", "ascending", "descending"]
-    assert sorted(by_target[2:]) == sorted(ids)
-    assert by_target[2].endswith("zho_Hans")
-    missing = "dir-flores200_tha_Thai-eng_Latn"
-    assert worst[-1] == best[-1] == missing
-    assert worst[2].endswith(("deu_Latn", "zho_Hans"))
-    assert best[2].endswith("tha_Thai")
-    tied = [[name for name in ids if name.endswith("eng_Latn")] for ids in (low, high)]
-    assert tied[0] == tied[1]
-    assert len(tied[0]) == 2
-    assert [n for n in low[2:] if n not in tied[0]] == [n for n in high[:1:-1] if n not in tied[0]]

@@ -17,7 +17,7 @@ from bayling_eval import __version__, aggregate, metrics, statistics, store
 from bayling_eval.compare import MARKS, Comparisons, minimum_effect
 from bayling_eval.provenance import versions
 from bayling_eval.records import Comparison, MacroRow, Score, Settings
-from bayling_eval.report import samples, view
+from bayling_eval.report import samples, summary, view
 from bayling_eval.rows import status_rows
 from bayling_eval.store import System
 
@@ -277,12 +277,12 @@ def _render(
             headline=report.headline,
             names=report.names,
             lines=lines,
-            counts=view.counts(line.row for line in lines),
-            tiles=view.summaries(report.found[0], report.names[1], report.headline),
+            counts=summary.counts(line.row for line in lines),
             overview={
-                metric: [s for name, pair in pairs for s in view.summaries(pair, name, metric)]
+                metric: [s for name, pair in pairs for s in summary.summaries(pair, name, metric)]
                 for metric in order
             },
+            tests=told["tests"][report.metrics.index(report.headline)]["tests"],
             columns=view.columns(lines, report.names, report.headline),
             rows=table,
             row_ids=_ids("dir", [row.line.row.task for row in table]),
@@ -318,6 +318,9 @@ def _template() -> jinja2.Template:
         sample_metric=samples.METRIC,
         shown_characters=samples.SHOWN,
         seed=statistics.SEED,
+        verdicts_of=summary.verdicts,
+        better=view.better,
+        effect=view.effect,
         number=view.number,
         sign=view.sign,
         interval=view.interval,

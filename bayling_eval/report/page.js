@@ -36,7 +36,27 @@
   });
   addEventListener('hashchange', reveal);
   addEventListener('beforeprint', () => {
-    document.querySelectorAll('details.fold').forEach((fold) => { fold.open = true; });
+    document.querySelectorAll('details:not([open])').forEach((fold) => {
+      fold.dataset.printed = '';
+      fold.open = true;
+    });
+  });
+  addEventListener('afterprint', () => {
+    document.querySelectorAll('details[data-printed]').forEach((fold) => {
+      delete fold.dataset.printed;
+      fold.open = false;
+    });
+  });
+  function hint(box) {
+    const hidden = box.scrollWidth - box.clientWidth;
+    box.classList.toggle('more', hidden - box.scrollLeft >= 2);
+    if (box.querySelector('.sortable')) document.getElementById('cue').hidden = hidden < 2;
+  }
+
+  const sizes = new ResizeObserver((seen) => seen.forEach((one) => hint(one.target)));
+  document.querySelectorAll('.scroll').forEach((box) => {
+    sizes.observe(box);
+    box.addEventListener('scroll', () => hint(box), { passive: true });
   });
   reveal();
 })();

@@ -143,7 +143,7 @@ def collect(pair: Sequence[System], rows: Sequence[Comparison]) -> Samples:
     Raises:
         UserError: texts or statistics of a system are damaged or do not belong together.
     """
-    rows = list({row.task: row for row in reversed(rows) if row.delta is not None}.values())[::-1]
+    rows = [row for row in rows if row.delta is not None]
     if not rows:
         return Samples((), PICKS, 0, ())
     with ExitStack() as stack:
@@ -167,17 +167,28 @@ def fit(found: Sequence[Shown], without: tuple[str, ...] = (), budget: int = BUD
     return Samples(tuple(cut[:kept]), 1, len(cut) - kept, without)
 
 
-def choose(delta: Floats, ids: Sequence[str], picks: int = PICKS) -> dict[str, list[int]]:
+def choose(
+    delta: Floats, ids: Sequence[str], sources: Sequence[str], picks: int = PICKS
+) -> dict[str, list[int]]:
     """Return the segments with the lowest and the highest difference, and some of the rest.
 
     Which of the rest depends on the seed and the segments' identities alone; ties go to the earlier
-    segment. No segment is chosen twice.
+    segment. No segment is chosen twice, nor another one with the same source text.
     """
-    order = [int(index) for index in np.argsort(delta, kind="stable")]
-    lowest = order[:picks]
-    upward = sorted(order[picks:], key=lambda i: (-delta[i], i))
-    rest = sorted(upward[picks:], key=lambda i: digest([statistics.SEED, ids[i]]))
-    return dict(zip(KINDS, (lowest, upward[:picks], rest[:picks]), strict=True))
+    upward = [int(index) for index in np.argsort(delta, kind="stable")]
+    ranked = {
+        "lowest": upward,
+        "highest": sorted(upward, key=lambda i: (-delta[i], i)),
+        "random": sorted(upward, key=lambda i: digest([statistics.SEED, ids[i]])),
+    }
+    used: set[str] = set()
+    found: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    for kind, chosen in found.items():
+        for index in ranked[kind]:
+            if len(chosen) < picks and sources[index] not in used:
+                used.add(sources[index])
+                chosen.append(index)
+    return found
 
 
 def visible(text: object, limit: int = SHOWN) -> Markup:
@@ -294,7 +305,8 @@ def _directions(rows: Sequence[Comparison], sides: Sequence[_Side]) -> Iterator[
 def _direction(row: Comparison, signature: str, sides: Sequence[_Side]) -> Shown:
     ours, theirs = (side.scores(row.task, signature) for side in sides)
     mine, others = (side.samples(row.task) for side in sides)
-    picks = choose(ours - theirs, [sample.request_id for sample in mine])
+    ids, sources = [one.request_id for one in mine], [one.source for one in mine]
+    picks = choose(ours - theirs, ids, sources)
     return Shown(
         row,
         len(mine),

@@ -1,15 +1,14 @@
 """What the page says, as plain values; the template only prints."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bayling_eval import languages, metrics
 from bayling_eval.aggregate import Line, differing
-from bayling_eval.compare import MARKS, Comparisons, group_of, minimum_effect
+from bayling_eval.compare import MARKS, minimum_effect
 from bayling_eval.errors import UserError
-from bayling_eval.records import Comparison, MacroRow, Score, Verdict
+from bayling_eval.records import Comparison, Score, Verdict
 
 WORDS: Mapping[Verdict, str] = {
     "regressed": "regressed",
@@ -29,7 +28,7 @@ _TITLES = {
     "length_ratio": "Length ratio",
 }
 _PERCENT = frozenset({"empty_rate"})
-_PIVOTS = {"eng_Latn": "English", "zho_Hans": "Chinese (Simplified)"}
+PIVOTS = {"eng_Latn": "English", "zho_Hans": "Chinese (Simplified)"}
 # Tints deepen at these multiples of the metric's minimum effect.
 _DEEPER = (3, 8)
 
@@ -98,30 +97,8 @@ class Row:
     """Source language; none where the task is no translation."""
     target: Tongue
     """Target language, or the language of the task."""
-    note: str
-    """Part of the signature that tells it from other rows of the task."""
     cells: tuple[Cell, ...]
-    """From the language family on."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What one comparison says about one metric and group."""
-
-    pair: str
-    """Name of the baseline."""
-    metric: str
-    """Name of the metric."""
-    group: str
-    """Which directions, in words."""
-    counts: Mapping[Verdict, int]
-    """Rows by verdict; all verdicts are there."""
-    macro: MacroRow | None
-    """The average; none where the metric is never averaged."""
-    n: int
-    """Directions with a difference."""
-    n_expected: int
-    """Directions that at least one side planned."""
+    """After the languages."""
 
 
 def title(metric: str) -> str:
@@ -132,6 +109,18 @@ def title(metric: str) -> str:
 def sign(metric: str) -> int:
     """Return 1 where a higher score is better, else -1."""
     return -1 if metrics.make(metrics.MetricSpec(metric)).higher_is_better is False else 1
+
+
+def better(metric: str) -> str:
+    """Return whether ``higher`` or ``lower`` is better; empty where neither is."""
+    found = metrics.make(metrics.MetricSpec(metric)).higher_is_better
+    return "" if found is None else "higher" if found else "lower"
+
+
+def effect(metric: str) -> str:
+    """Return the smallest difference that is called regressed or improved: ``0.5 chrF++``."""
+    size = minimum_effect(metric)
+    return f"{100 * size:g} pp" if metric in _PERCENT else f"{size:g} {title(metric)}"
 
 
 def number(value: float | None, metric: str, *, signed: bool = False) -> str:
@@ -182,53 +171,16 @@ def name_of(row: Comparison) -> str:
     return f"{source.name} → {target.name}" if source and target else row.task
 
 
-def counts(rows: Iterable[Comparison]) -> dict[Verdict, int]:
-    """Return how many rows have each verdict, from bad to good, those without a number last."""
-    found = Counter(row.verdict for row in rows)
-    return {verdict: found[verdict] for verdict in WORDS}
-
-
-def summaries(pair: Comparisons, baseline: str, metric: str) -> list[Summary]:
-    """Return the summary of each family and of its groups under one metric."""
-    rows = [row for row in pair.rows if row.metric == metric]
-    macro = {row.group: row for row in pair.macro if row.metric == metric}
-    found = []
-    families = sorted({row.family for row in rows})
-    for family in families:
-        own = [row for row in rows if row.family == family]
-        groups = sorted(
-            {group_of(row.src_lang, row.tgt_lang) for row in own}, key=lambda g: (g == "other", g)
-        )
-        prefix = f"{family}: " if len(families) > 1 else ""
-        # A group that holds all directions would only repeat them.
-        for group in ("all", *(groups if len(groups) > 1 else ())):
-            members = [r for r in own if group in ("all", group_of(r.src_lang, r.tgt_lang))]
-            found.append(
-                Summary(
-                    baseline,
-                    metric,
-                    prefix + _group_text(group, groups),
-                    counts(members),
-                    macro.get(f"{family} {group}"),
-                    len({r.task for r in members if r.delta is not None}),
-                    len({r.task for r in members}),
-                )
-            )
-    return found
-
-
 def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Column]:
     """Return the columns after those of the two languages; ``names`` of candidate and baselines."""
     head, order = title(metric), "ascending" if sign(metric) > 0 else "descending"
     columns = [
-        Column("Family", kind="text"),
-        Column("Script", kind="text"),
+        Column(f"Δ {head}", f"against {names[1]}", sorted=order),
+        Column("Verdict", f"against {names[1]}", "rank"),
+        Column("p", "Holm-adjusted"),
         Column("n", "segments"),
         Column(names[0], f"{head}, candidate"),
         *(Column(name, f"{head}, baseline") for name in names[1:]),
-        Column(f"Δ {head}", f"against {names[1]}", sorted=order),
-        Column("p", "Holm-adjusted"),
-        Column("Verdict", f"against {names[1]}", "rank"),
     ]
     for other in secondary(found, metric):
         parts = _spread(found, other)
@@ -236,32 +188,27 @@ def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Co
         tokenizers = {part.removeprefix("tok:") for part in used if part.startswith("tok:")}
         by = f"; tokenizer by language: {', '.join(sorted(tokenizers))}" if tokenizers else ""
         columns.append(Column(title(other), f"candidate, {names[1]}{by}"))
-    return columns
+    return [*columns, Column("Family", kind="text"), Column("Script", kind="text")]
 
 
 def rows(found: Sequence[Line], metric: str, trials: int) -> list[Row]:
     """Return the rows of the per-direction table, worst first as they came."""
     others = [(name, _spread(found, name)) for name in secondary(found, metric)]
     own = _spread(found, metric)
-    signatures: dict[str, list[str | None]] = {}
-    for line in found:
-        signatures.setdefault(line.row.task, []).append(line.row.signature)
     made = []
     for line in found:
         row = line.row
         source, target = tongue(row.src_lang), tongue(row.tgt_lang or row.lang)
         cells = [
-            *_about(row, source, target),
+            _delta(row),
+            _verdict(row),
+            Cell(p_text(row, trials), row.p_adjusted) if row.p_adjusted is not None else _no(row),
             _size(line, own),
             *_levels(line, metric),
-            _delta(row),
-            Cell(p_text(row, trials), row.p_adjusted) if row.p_adjusted is not None else _no(row),
-            _verdict(row),
             *(_other(line, name, spread) for name, spread in others),
+            *_about(row, source, target),
         ]
-        note = differing(signatures[row.task]).get(row.signature or "", "")
-        shown = target or Tongue(row.task, row.task)
-        made.append(Row(line, source, shown, note, tuple(cells)))
+        made.append(Row(line, source, target or Tongue(row.task, row.task), tuple(cells)))
     return made
 
 
@@ -272,20 +219,10 @@ def secondary(found: Sequence[Line], metric: str) -> list[str]:
     return [n for n in dict.fromkeys([*known, *sorted(scored)]) if n != metric]
 
 
-def _group_text(group: str, groups: Sequence[str]) -> str:
-    if group == "other":
-        return "Other directions"
-    if group == "all":
-        only = f" ({_group_text(groups[0], ())})" if len(groups) == 1 else ""
-        return f"All directions{only if groups != ['other'] else ''}"
-    source, _, target = group.partition("-")
-    return f"{_PIVOTS.get(source, 'X')} → {_PIVOTS.get(target, 'X')}"
-
-
 def _spread(found: Sequence[Line], metric: str) -> dict[str, str]:
     """Return the parts in which the signatures of a column differ."""
     return differing(
-        score.signature for line in found for side in line.scores for score in side.get(metric, ())
+        side[metric].signature for line in found for side in line.scores if metric in side
     )
 
 
@@ -293,8 +230,7 @@ def _size(line: Line, spread: Mapping[str, str]) -> Cell:
     """Return the number of segments, and what the headline was computed with where that differs."""
     n = line.row.n
     if n is None:
-        scores = (s for side in line.scores for rows in side.values() for s in rows)
-        n = next((score.n for score in scores), None)
+        n = next((score.n for side in line.scores for score in side.values()), None)
     signature = line.row.signature or ""
     # The names of the references say how many there are.
     parts = spread.get(signature, "").split()
@@ -307,11 +243,11 @@ def _size(line: Line, spread: Mapping[str, str]) -> Cell:
 
 def _about(row: Comparison, source: Tongue | None, target: Tongue | None) -> tuple[Cell, Cell]:
     """Return family and script of the language that is not the pivot of the direction."""
-    about = source if row.tgt_lang in _PIVOTS and row.src_lang != "eng_Latn" else target
+    about = source if row.tgt_lang in PIVOTS and row.src_lang != "eng_Latn" else target
     family, script = (about.family, about.script) if about else (None, None)
     return (
-        Cell(family, family) if family else Cell("unknown", absent=True),
-        Cell(script, script) if script else Cell("unknown", absent=True),
+        Cell(family or "unknown", family, style="about", absent=not family),
+        Cell(script or "unknown", script, style="about", absent=not script),
     )
 
 
@@ -319,7 +255,7 @@ def _levels(line: Line, metric: str) -> list[Cell]:
     """Return the score of each system; a further baseline has its own difference under it."""
     made = []
     for index, side in enumerate(line.scores):
-        cell = _values(side.get(metric, ()), side, metric)
+        cell = _values(side, metric)
         other = line.others[index - 2] if index > 1 else None
         if other and other.delta is not None:
             cell = replace(cell, small=(_change(other),))
@@ -327,14 +263,14 @@ def _levels(line: Line, metric: str) -> list[Cell]:
     return made
 
 
-def _values(found: Sequence[Score], side: Mapping[str, tuple[Score, ...]], metric: str) -> Cell:
-    """Return the scores of one system as a cell, or why there is none."""
-    values = [s.value for s in found if s.value is not None]
-    if values:
-        return Cell(" / ".join(number(value, metric) for value in values), values[0])
-    why = [*found, *(score for rows in side.values() for score in rows if score.value is None)]
+def _values(side: Mapping[str | None, Score], metric: str) -> Cell:
+    """Return the score of one system as a cell, or why there is none."""
+    own = side.get(metric)
+    if own and own.value is not None:
+        return Cell(number(own.value, metric), own.value)
+    why = own or next((score for score in side.values() if score.value is None), None)
     if why:
-        return Cell(why[0].status.replace("_", " "), small=_reason(why[0].reason), absent=True)
+        return Cell(why.status.replace("_", " "), small=_reason(why.reason), absent=True)
     return Cell("not scored" if side else "not planned", absent=True)
 
 
@@ -373,18 +309,13 @@ def _tint(row: Comparison) -> str:
 
 def _other(line: Line, metric: str, spread: Mapping[str, str]) -> Cell:
     """Return another metric: the candidate's score, under it the baseline's and the change."""
-    ours, theirs = (side.get(metric, ()) for side in line.scores[:2])
-    cell = _values(ours, line.scores[0], metric)
-    changes = {r.signature: _change(r) for r in line.compared.get(metric, ())}
-    below = [
-        f"{number(score.value, metric)} {changes.get(score.signature, '')}".rstrip()
-        for score in theirs
-        if score.value is not None
-    ] or [_values(theirs, line.scores[1], metric).text]
-    used = dict.fromkeys(s.signature for s in (*ours, *theirs) if spread.get(s.signature or ""))
+    cell, below = (_values(side, metric) for side in line.scores[:2])
+    change = line.compared.get(metric)
+    under = below.text if below.absent or not change else f"{below.text} {_change(change)}".rstrip()
+    scores = [side[metric] for side in line.scores[:2] if metric in side]
+    used = dict.fromkeys(s.signature for s in scores if spread.get(s.signature or ""))
     parts = ((_own(spread[text]), metric, text) for text in used if text)
-    short = tuple(part for part in parts if part[0])
-    return replace(cell, small=tuple(below), signatures=short)
+    return replace(cell, small=(under,), signatures=tuple(part for part in parts if part[0]))
 
 
 def _change(row: Comparison) -> str:
