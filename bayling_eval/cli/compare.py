@@ -1,7 +1,9 @@
 """``bayling-eval compare``."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -53,18 +55,8 @@ def command(
     """
     chosen = store.find(results, candidate)
     others = [store.find(results, name) for name in dict.fromkeys(baselines)]
-    found = [
-        compare(
-            chosen,
-            other,
-            names=names,
-            references=references,
-            trials=trials,
-            progress=common.progress(quiet, f"{chosen.name} / {other.name}"),
-        )
-        for other in others
-    ]
-    common.end_progress(quiet)
+    asked = {"names": names, "references": references, "trials": trials}
+    found = compare_each(chosen, others, quiet=quiet, **asked)
     rows = [row for pair in found for row in pair.rows]
     macro = [row for pair in found for row in pair.macro]
     form = "json" if as_json else form
@@ -79,6 +71,18 @@ def command(
         for pair in found:
             _print(pair, form, trials)
     common.judge(found)
+
+
+def compare_each(
+    candidate: store.System, baselines: Sequence[store.System], *, quiet: bool, **asked: Any
+) -> list[Comparisons]:
+    """Compare a candidate with each baseline, with progress; ``asked`` goes to ``compare``."""
+    found = []
+    for baseline in baselines:
+        show = common.progress(quiet, f"{candidate.name} / {baseline.name}")
+        found.append(compare(candidate, baseline, progress=show, **asked))
+    common.end_progress(quiet)
+    return found
 
 
 def _print(pair: Comparisons, form: str, trials: int) -> None:

@@ -7,7 +7,7 @@ import click
 
 from bayling_eval import store
 from bayling_eval.cli import common
-from bayling_eval.compare import compare
+from bayling_eval.cli.compare import compare_each
 from bayling_eval.errors import UserError
 from bayling_eval.report import build
 
@@ -60,18 +60,8 @@ def command(
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(f"--baseline {label} is given twice: name each baseline once")
-    found = tuple(
-        compare(
-            chosen,
-            other,
-            names=names,
-            references=references,
-            trials=trials,
-            progress=common.progress(quiet, f"{chosen.name} / {other.name}"),
-        )
-        for other in others
-    )
-    common.end_progress(quiet)
+    asked = {"names": names, "references": references, "trials": trials}
+    found = tuple(compare_each(chosen, others, quiet=quiet, **asked))
     words = ["bayling-eval", "report", name, "--candidate", candidate]
     words += [word for spec in baselines for word in ("--baseline", spec)]
     words += [word for metric in names for word in ("--metric", metric)]
