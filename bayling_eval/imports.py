@@ -136,7 +136,7 @@ def _model(name: str) -> ModelFile:
 def _read(folder: Path, chosen: Selection, data: Path | None) -> list[_Direction]:
     if not folder.is_dir():
         raise UserError(f"no folder of hypotheses at {folder}: give one with --hypotheses")
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if _is_named(path))
     if not files:
         raise UserError(
             f"no hypothesis files in {folder}: expected one a direction, "
@@ -197,7 +197,12 @@ def _spellings(task: Task) -> Iterator[str]:
 
 def ignored(folder: Path) -> list[str]:
     """Return the names of what ``import_outputs`` leaves alone in a folder."""
-    return sorted(path.name for path in folder.iterdir() if path.suffix not in SUFFIXES)
+    return sorted(path.name for path in folder.iterdir() if not _is_named(path))
+
+
+def _is_named(path: Path) -> bool:
+    # No code holds a dot; BayLing's repository has "de-en.zh_prompt.hypo" beside "de-en.hypo".
+    return path.suffix in SUFFIXES and "." not in path.stem
 
 
 def _outcome(direction: _Direction, cell: _Cell, name: str, replace: bool) -> Imported:

@@ -133,9 +133,11 @@ def test_two_processes_do_not_work_on_one_system(imports, tmp_path):
         evaluate.score_cell(system.cells()[0], evaluate.Order())
 
 
-def test_other_files_of_the_folder_are_named(outputs):
+def test_other_files_of_the_folder_are_named_and_left_alone(imports, outputs):
     (outputs / "README.md").write_text("")
-    assert ignored(outputs) == ["README.md"]
+    (outputs / "eng_Latn-deu_Latn.zh_prompt.hypo").write_text("")
+    assert ignored(outputs) == ["README.md", "eng_Latn-deu_Latn.zh_prompt.hypo"]
+    assert [item.file for item in imports()] == ["eng_Latn-deu_Latn.txt"]
 
 
 def test_empty_lines_are_counted_and_kept(imports, outputs):
