@@ -168,10 +168,11 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
             else scored_row(cell, entry, planned[entry.task], scored[entry.task])
             for entry in stored
         ]
-        samples = [
+        # One task at a time: all texts of 404 directions as objects are half a gigabyte.
+        samples = (
             texts[name].samples if name in texts else before.samples(name)
             for name in dict.fromkeys(entry.task for entry in stored)
-        ]
+        )
         content = {
             store.SAMPLES: tables.samples_bytes(samples),
             store.STATISTICS: tables.statistics_bytes(stored),

@@ -1,7 +1,7 @@
 """The two Parquet files of a cell: samples (texts) and per-segment sufficient statistics."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,12 +105,11 @@ class Sample:
         ]
 
 
-def samples_bytes(tasks: Sequence[Sequence[Sample]]) -> bytes:
+def samples_bytes(tasks: Iterable[Sequence[Sample]]) -> bytes:
     """Return ``samples.parquet``, one row group a task, so that a page reads only what it shows."""
-    batches = [
-        {name: [getattr(s, name) for s in samples] for name in _SAMPLES.names} for samples in tasks
-    ]
-    return _write(_SAMPLES, [pa.Table.from_pydict(batch, schema=_SAMPLES) for batch in batches])
+    names = _SAMPLES.names
+    batches = ({name: [getattr(s, name) for s in task] for name in names} for task in tasks)
+    return _write(_SAMPLES, (pa.Table.from_pydict(batch, schema=_SAMPLES) for batch in batches))
 
 
 def statistics_bytes(entries: Sequence[Stored]) -> bytes:
@@ -177,7 +176,7 @@ def _statistics_table(entries: Sequence[Stored]) -> pa.Table:
     )
 
 
-def _write(schema: pa.Schema, groups: Sequence[pa.Table]) -> bytes:
+def _write(schema: pa.Schema, groups: Iterable[pa.Table]) -> bytes:
     buffer = io.BytesIO()
     tagged = schema.with_metadata({"schema_version": str(SCHEMA_VERSION)})
     with pq.ParquetWriter(buffer, tagged, compression="zstd", write_page_checksum=True) as writer:
