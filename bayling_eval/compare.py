@@ -168,13 +168,15 @@ def _row(task: str, written: str, sides: tuple[Side, Side], metric: Metric, tria
 def _without(row: Comparison, sides: tuple[Side, Side], found: tuple[Rows, Rows]) -> Comparison:
     """Say why a task has no numbers: it is missing on a side, or what was computed differs."""
     all_of = [side.signatures.get((row.task, row.metric), []) for side in sides]
-    if all(all_of):
+    if all(all_of) and not set(all_of[0]) & set(all_of[1]):
         reason = f"signatures differ: {' / '.join(' and '.join(side) for side in all_of)}"
         return row.model_copy(update={"verdict": "incomparable", "reason": reason})
-    absent = next(side for side, scores in zip(sides, found, strict=True) if not scores)
-    name = absent.system.name
+    absent = next((s for s, scores in zip(sides, found, strict=True) if not scores), sides[0])
+    name, others = absent.system.name, all_of[sides.index(absent)]
     if row.task not in absent.planned:
         reason = f"{name} has no outputs for it"
+    elif others:
+        reason = f"{name}: not scored as asked, only as {' and '.join(others)}"
     else:
         reason = f"{name}: {absent.reasons.get(row.task, f'no {row.metric} score')}"
     return row.model_copy(update={"reason": reason})

@@ -1,11 +1,9 @@
 """The response log: append-only JSON lines with checksums; only these files are precious."""
 
-import fcntl
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -94,7 +92,8 @@ def append(path: Path, responses: Iterable[Response]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file, _locked(file, path):
+        with path.open("ab+") as file:
+            store.lock(file, path)
             _recover(file)
             if file.tell() == 0:
                 file.write(_HEADER.encode())
@@ -121,17 +120,6 @@ def _is_header(path: Path, line: bytes) -> bool:
             f"{path}:1: written by a newer version of bayling_eval: update bayling_eval"
         )
     return True
-
-
-@contextmanager
-def _locked(file: IO[bytes], path: Path) -> Iterator[None]:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"{path}: another process writes to it: wait for it, then run again"
-        ) from None
-    yield
 
 
 def _recover(file: IO[bytes]) -> None:

@@ -154,6 +154,16 @@ def test_a_task_scored_in_two_ways_counts_once(system, small_data):
     assert len(other.rows) == len(before.rows)
 
 
+def test_what_neither_scored_as_asked_is_missing_and_not_incomparable(system):
+    one = system("one", good())
+    rows = compare(one, one, names=["bleu:tokenize=char"]).rows
+    # Thai is scored with characters anyway.
+    assert {row.tgt_lang for row in rows if row.verdict == "no_change"} == {"tha_Thai"}
+    others = [row for row in rows if row.tgt_lang != "tha_Thai"]
+    assert {row.verdict for row in others} == {"missing"}
+    assert all("one: not scored as asked, only as nrefs:1|" in row.reason for row in others)
+
+
 def test_one_metric_in_two_ways_is_refused(system):
     one = system("one", good())
     with pytest.raises(UserError, match="one metric in two ways"):

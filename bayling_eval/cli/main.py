@@ -73,9 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if {"-v", "--verbose"} & set(arguments):
             traceback.print_exc()
         message, code = _explain(fault)
+        # Imported on a fault alone: `--help` does without what tables need.
+        from bayling_eval.cli.common import printable
+
         # A file's name stands in messages, and may hold what steers a terminal.
-        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-        click.echo(f"bayling-eval: {line}", err=True)
+        click.echo(f"bayling-eval: {printable(' '.join(message.split()))}", err=True)
         return code
     return outcome if isinstance(outcome, int) else 0
 
