@@ -91,7 +91,9 @@ def compare(
         for task in sorted({*sides[0].planned, *sides[1].planned}):
             progress(task)
             for name, metric in made.items():
-                tested[name].append(_row(task, name, sides, metric, trials))
+                planned = sides[0].planned.get(task) or sides[1].planned[task]
+                if metric.of_texts == (planned.tgt_lang is not None):
+                    tested[name].append(_row(task, name, sides, metric, trials))
     groups = [_corrected(group) for group in tested.values()]
     rows = [t.row for group in groups for t in sorted(group, key=_worst_first)]
     incomplete = [
@@ -284,7 +286,8 @@ def _macro(group: list[_Tested]) -> list[MacroRow]:
     members: dict[str, list[_Tested]] = {}
     for tested in group:
         row = tested.row
-        for name in ("all", group_of(row.src_lang, row.tgt_lang)):
+        sides = [group_of(row.src_lang, row.tgt_lang)] if row.tgt_lang else []
+        for name in ("all", *sides):
             members.setdefault(f"{row.family} {name}", []).append(tested)
     return [_macro_row(name, found) for name, found in sorted(members.items())]
 

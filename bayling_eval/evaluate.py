@@ -13,14 +13,16 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bayling_eval import metrics, references, responses, sources, store, tables, tasks
-from bayling_eval.errors import IncompleteError, UserError, unknown
+from bayling_eval import answers, metrics, references, responses, store, tables, tasks
+from bayling_eval.answers import Origin, Texts
+from bayling_eval.errors import unknown
 from bayling_eval.metrics import MetricSpec, Segments, Statistics
-from bayling_eval.provenance import digest, digest_lines, versions
+from bayling_eval.provenance import digest, versions
 from bayling_eval.records import Job, Manifest, PlannedTask, Score, ScoredTask, ScoresFile
 from bayling_eval.rows import scored_row
 from bayling_eval.store import Cell
 from bayling_eval.tables import Sample, Stored
+from bayling_eval.tasks import Task
 
 Progress = Callable[[str], None]
 
@@ -40,6 +42,8 @@ class Order:
     """Forget the metrics and references that the selected tasks were scored with before."""
     data: Path | None = None
     """Data folder; none is the hub."""
+    include: tuple[Path, ...] = ()
+    """Folders of a user's own tasks."""
     jobs: int = 1
     """Processes that count."""
 
@@ -98,42 +102,12 @@ class _Work:
     planned: PlannedTask
     jobs: tuple[Job, ...]
     kept: Mapping[Job, Stored]
-    origin: sources.Parallel | None
+    origin: Origin | None
     """Its texts; none where the task is not selected."""
 
     @property
     def todo(self) -> list[Job]:
         return [job for job in self.jobs if job not in self.kept] if self.origin else []
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """One task with its answers."""
-
-    task: str
-    origin: sources.Parallel
-    answers: tuple[str, ...]
-    request_ids: tuple[str, ...]
-
-    @functools.cached_property
-    def scored(self) -> ScoredTask:
-        origin = self.origin
-        return ScoredTask(
-            answers_digest=digest_lines(self.answers),
-            sources_digest=digest_lines(origin.sources),
-            references={name: digest_lines(lines) for name, lines in origin.references.items()},
-            documents_digest=digest_lines(origin.documents) if origin.documents else None,
-            n_empty=sum(not answer.strip() for answer in self.answers),
-            data_files={file.path: file.sha256 for file in origin.files},
-        )
-
-    @property
-    def samples(self) -> list[Sample]:
-        return Sample.of(self.task, self.origin, self.answers, self.request_ids)
-
-    def segments(self, names: tuple[str, ...]) -> Segments:
-        chosen = {name: self.origin.references[name] for name in names}
-        return Segments(self.origin.tgt_lang, self.answers, chosen)
 
 
 def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) -> int:
@@ -148,10 +122,10 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
         before = _Before.of(cell)
         works = [_work(planned, order, before) for planned in cell.plan().tasks.values()]
         todo = [work for work in works if work.todo]
-        texts = _load(cell, todo)
+        texts = _load(cell, todo, order)
         scored = _scored(works, texts, before)
         jobs = [job for work in works for job in work.jobs]
-        inputs = _inputs_digest(cell, scored, jobs)
+        inputs = _inputs_digest(cell, scored, jobs, order.include)
         if not todo and before.trusted and before.inputs_digest == inputs:
             return 0
         counted = _count(todo, texts, order.jobs, progress)
@@ -193,25 +167,39 @@ def check_order(cells: Iterable[Cell], order: Order) -> None:
     if planned and not chosen:
         raise unknown("task of these systems", order.tasks, {task.task for task in planned})
     for task in chosen:
-        references.choose(task, _origin(task, order.data).references, order.references)
+        references.choose(task, _origin(task, order).references, order.references)
 
 
-def _origin(planned: PlannedTask, data: Path | None) -> sources.Parallel:
-    if planned.src_lang is None or planned.tgt_lang is None:
-        raise UserError(
-            f"{planned.task}: only translation tasks can be scored from imported outputs"
-        )
-    return sources.parallel(planned.family, planned.src_lang, planned.tgt_lang, data)
+def _origin(planned: PlannedTask, order: Order) -> Origin:
+    return Origin.of(planned, order.data, order.include)
+
+
+def _fits(spec: MetricSpec, planned: PlannedTask) -> bool:
+    return metrics.make(spec).of_texts == (planned.tgt_lang is not None)
+
+
+def _default(task: Task) -> list[str]:
+    """Return the metrics of a task that was never scored: of other tasks those that it names."""
+    if task.tgt_lang is not None:
+        return list(metrics.DEFAULT)
+    known = [name for name in task.metrics if name in metrics.METRICS]
+    return [
+        name if pipeline == "none" else f"{name}:filter={pipeline}"
+        for pipeline in task.filters
+        for name in known
+    ]
 
 
 def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
     """Decide what the scores of a task shall hold: what they held, and what is asked for now."""
     name, had, then = planned.task, before.jobs(planned.task), before.scored(planned.task)
     same = then is not None and then.answers_digest == planned.answers_digest
+    if planned.answers_digest is None:
+        return _Work(planned, (), {}, None)
     if not order.selects(planned):
         kept = {job: before.stored[job] for job in had if same and job in before.stored}
         return _Work(planned, tuple(had), kept, None)
-    origin = _origin(planned, order.data)
+    origin = _origin(planned, order)
     jobs = [] if order.reset else had
     for job in jobs:
         references.choose(planned, origin.references, [",".join(job.references)])
@@ -219,7 +207,8 @@ def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
         last = [",".join(jobs[-1].references)] if jobs else []
         asked = order.references or last
         chosen = references.choose(planned, origin.references, asked)
-        specs = [str(spec) for spec in order.metrics] or list(metrics.DEFAULT)
+        specs = [str(spec) for spec in order.metrics if _fits(spec, planned)]
+        specs = specs if order.metrics else _default(origin.task)
         jobs = [*jobs, *(Job(task=name, metric=s, references=chosen) for s in specs)]
     files = {file.path: file.sha256 for file in origin.files}
     same = same and then is not None and then.data_files == files
@@ -228,7 +217,7 @@ def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
 
 
 def _scored(
-    works: list[_Work], texts: Mapping[str, _Texts], before: _Before
+    works: list[_Work], texts: Mapping[str, Texts], before: _Before
 ) -> dict[str, ScoredTask]:
     """Return what each task's scores are computed from, newly read or taken over."""
     found = {}
@@ -251,38 +240,17 @@ def _distinct(jobs: list[Job], tgt_lang: str) -> tuple[Job, ...]:
     return tuple(found.values())
 
 
-def _load(cell: Cell, works: list[_Work]) -> dict[str, _Texts]:
+def _load(cell: Cell, works: list[_Work], order: Order) -> dict[str, Texts]:
     log = responses.read(cell.responses) if works else responses.Log({}, ())
-    return {w.planned.task: _texts(cell, w.planned, w.origin, log) for w in works if w.origin}
-
-
-def _texts(
-    cell: Cell, planned: PlannedTask, origin: sources.Parallel, log: responses.Log
-) -> _Texts:
-    ids = tuple(
-        responses.request_id(planned.task, index, source)
-        for index, source in enumerate(origin.sources)
-    )
-    found = [log.answers.get(request) for request in ids]
-    missing = sum(answer is None for answer in found)
-    again = f"check --data, or import the outputs of {cell.system.name} again"
-    if len(ids) != planned.n or missing:
-        damaged = f"; {len(log.bad)} damaged records, the first at {log.bad[0]}" if log.bad else ""
-        raise IncompleteError(
-            f"{cell.system.name}: {missing} of {len(ids)} answers for {planned.task} are missing "
-            f"(planned on {planned.n} segments{damaged}): {again}"
-        )
-    answers = tuple(answer.answer for answer in found if answer is not None)
-    if digest_lines(answers) != planned.answers_digest:
-        raise IncompleteError(
-            f"{cell.system.name}: the answers for {planned.task} are not those that were planned "
-            f"(an import was cut off): {again}, with --replace if they are new"
-        )
-    return _Texts(planned.task, origin, answers, ids)
+    return {
+        work.planned.task: answers.load(cell, work.planned, work.origin, log, order.data)
+        for work in works
+        if work.origin
+    }
 
 
 def _count(
-    works: list[_Work], texts: Mapping[str, _Texts], processes: int, progress: Progress
+    works: list[_Work], texts: Mapping[str, Texts], processes: int, progress: Progress
 ) -> dict[Job, Stored]:
     """Count the statistics of each job, a task's jobs together, in processes if that pays."""
     batches = [
@@ -343,13 +311,15 @@ def _save(
     store.save(cell.path(store.MANIFEST), manifest)
 
 
-def _inputs_digest(cell: Cell, scored: Mapping[str, ScoredTask], jobs: list[Job]) -> str:
+def _inputs_digest(
+    cell: Cell, scored: Mapping[str, ScoredTask], jobs: list[Job], include: tuple[Path, ...]
+) -> str:
     return digest(
         {
             "model": cell.system.model.digest,
             "settings": cell.settings_file.digest,
             "tasks": {
-                name: [tasks.digest(tasks.find(name)), task.model_dump()]
+                name: [tasks.digest(tasks.find(name, include)), task.model_dump()]
                 for name, task in scored.items()
             },
             "jobs": sorted([job.task, job.metric, *job.references] for job in jobs),

@@ -8,8 +8,8 @@ from pathlib import Path
 from bayling_eval import languages, responses, sources, store, tasks
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.plan import Selection
-from bayling_eval.provenance import digest, digest_lines, versions
-from bayling_eval.records import ModelFile, Plan, PlannedTask, Response, Settings, SettingsFile
+from bayling_eval.provenance import digest, digest_lines
+from bayling_eval.records import ModelFile, Plan, PlannedTask, Response, Settings
 from bayling_eval.tasks import Task
 
 SUFFIXES = (".hypo", ".txt")
@@ -67,11 +67,7 @@ def import_outputs(
     store.check_name(name)
     directions = _read(folder, chosen, data)
     model = _model(name)
-    settings = SettingsFile(
-        digest=digest(Settings().model_dump()),
-        settings=Settings(),
-        versions=versions("bayling-eval"),
-    )
+    settings = store.settings_file(Settings(), "bayling-eval")
     base = results / f"{name}@{model.model8}"
     outcomes: list[Imported] = []
     with store.locked(base):

@@ -64,6 +64,12 @@ _SETS: Mapping[str, Callable[[Language], bool]] = {
     "xlmr": lambda one: one.xlmr,
     "rtl": lambda one: one.direction == "rtl",
 }
+# The bundled sample has the languages of Flores-101, its questions six of them, all in our keys.
+_QUESTIONS = {"deu_Latn", "eng_Latn", "ind_Latn", "rus_Cyrl", "spa_Latn", "zho_Hans"}
+_SAMPLE: Mapping[str, Callable[[Language], bool]] = {
+    "sample": lambda one: "flores101" in one.aliases,
+    "sample_questions": lambda one: one.key in _QUESTIONS,
+}
 
 
 def _language(row: dict[str, str]) -> Language:
@@ -91,12 +97,18 @@ def table() -> Mapping[str, Language]:
         return MappingProxyType({row["key"]: _language(row) for row in csv.DictReader(file)})
 
 
+def _spelt(one: Language, benchmark: str) -> tuple[str, ...]:
+    """Return how a benchmark spells a language, in nothing where it does not have it."""
+    if benchmark in _SAMPLE:
+        return (one.key,) if _SAMPLE[benchmark](one) else ()
+    return one.aliases.get(benchmark, ())
+
+
 @cache
 def _keys_by_spelling(benchmark: str) -> Mapping[str, str]:
-    if benchmark not in SPELLINGS:
-        raise unknown("benchmark", benchmark, SPELLINGS)
-    languages = table().values()
-    return {code: one.key for one in languages for code in one.aliases.get(benchmark, ())}
+    if benchmark not in (*SPELLINGS, *_SAMPLE):
+        raise unknown("benchmark", benchmark, (*SPELLINGS, *_SAMPLE))
+    return {code: one.key for one in table().values() for code in _spelt(one, benchmark)}
 
 
 @cache
@@ -141,9 +153,7 @@ def resolve(code: str, benchmark: str | None = None) -> str:
 def codes(benchmark: str) -> dict[str, str]:
     """Return the file spelling of every language of a benchmark, by key, in the table's order."""
     _keys_by_spelling(benchmark)
-    return {
-        key: one.aliases[benchmark][0] for key, one in table().items() if benchmark in one.aliases
-    }
+    return {key: spelt[0] for key, one in table().items() if (spelt := _spelt(one, benchmark))}
 
 
 def expand(spec: str, benchmark: str) -> tuple[str, ...]:
@@ -168,7 +178,7 @@ def expand(spec: str, benchmark: str) -> tuple[str, ...]:
 
 
 def _set(name: str) -> Iterable[str]:
-    if name in SPELLINGS:
+    if name in (*SPELLINGS, *_SAMPLE):
         return codes(name)
     if name not in _SETS:
         known = [f"@{one}" for one in (*_SETS, *SPELLINGS)]

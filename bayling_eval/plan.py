@@ -1,17 +1,33 @@
 """Suites: what to run, as a family's name or a TOML file, and the tasks that it selects."""
 
+import fnmatch
 import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bayling_eval import languages, sources, tasks
 from bayling_eval.errors import UserError, unknown
+from bayling_eval.subsets import Subset
 from bayling_eval.tasks import Task
+
+Chat = Literal["auto", "on", "off"]
+ALL = Subset()
+
+
+class SuiteSelection(BaseModel):
+    """``selection``: a seeded subset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n: int = Field(ge=1)
+    """Number of documents."""
+    seed: int = Field(ge=0)
+    """Seed; subsets of one seed are nested."""
 
 
 class SuiteTasks(BaseModel):
@@ -25,6 +41,43 @@ class SuiteTasks(BaseModel):
     """Keep directions with one of these on either side: codes and @sets, separated by commas."""
     pairs: tuple[str, ...] | None = None
     """Directions instead of the family's own list, ``deu_Latn-fra_Latn``."""
+    num_fewshot: int | None = Field(default=None, ge=0)
+    """Examples in the prompt; by default what the task says, else none."""
+    selection: SuiteSelection | None = None
+    """Ask only a seeded subset of the documents: ``{n = 100, seed = 7}``."""
+
+
+class SuiteModel(BaseModel):
+    """``[[models]]``: one checkpoint; what is not said is as on the command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    id: str
+    """Folder of the checkpoint, from the suite file's folder, or its id on the hub."""
+    name: str | None = None
+    """Name of the system; by default the last part of ``id``."""
+    series: str | None = None
+    """Line of checkpoints that it belongs to."""
+    step: int | None = None
+    """Training step within the series."""
+    tokens: int | None = None
+    """Training tokens seen."""
+    backend: str | None = None
+    """Engine."""
+    revision: str | None = None
+    """Revision on the hub."""
+    adapter: str | None = None
+    """Folder of a LoRA adapter."""
+    model_args: dict[str, Any] = {}
+    """Arguments of the engine, ``{dtype = "bfloat16"}``."""
+    gen_kwargs: dict[str, Any] | None = None
+    """Decoding that takes the place of the tasks'."""
+    apply_chat_template: Chat | None = None
+    """``on``, ``off``, or ``auto``."""
+    system_instruction: str | None = None
+    """System message."""
+    fewshot_as_multiturn: bool | None = None
+    """Make each example a turn of its own."""
 
 
 class Suite(BaseModel):
@@ -36,20 +89,23 @@ class Suite(BaseModel):
     """Name of the suite."""
     tasks: tuple[SuiteTasks, ...] = Field(min_length=1)
     """What it is made of."""
+    models: tuple[SuiteModel, ...] = ()
+    """Checkpoints to run where the command line names none."""
     _where: tuple[str, ...] = PrivateAttr(())
     """``file:line`` of each of the tasks, for messages."""
 
 
-def load(suite: str) -> Suite:
-    """Return the suite of a name (a family's) or of a TOML file.
+def load(suite: str, include: tuple[Path, ...] = ()) -> Suite:
+    """Return the suite of a name (a family's) or of a TOML file; ``include`` are task folders.
 
     Raises:
         UserError: unknown name, broken TOML, an unknown key or a wrong value, with the line.
     """
     path = Path(suite)
     if not suite.endswith(".toml"):
-        if suite not in tasks.FAMILIES:
-            raise unknown("suite", suite, tasks.FAMILIES, "A suite file ends in .toml")
+        families = {*tasks.FAMILIES, *(task.family for task in tasks.catalogue(include).values())}
+        if suite not in families:
+            raise unknown("suite", suite, families, "A suite file ends in .toml")
         return Suite(name=suite, tasks=(SuiteTasks(use=suite),))
     if not path.is_file():
         raise UserError(f"no suite file at {path}")
@@ -64,57 +120,105 @@ def load(suite: str) -> Suite:
         raise UserError(f"{path}:{where}: broken TOML: {fault}") from None
     except ValidationError as fault:
         raise UserError(_explain(path, text, fault.errors()[0])) from None
+    loaded = _anchored(loaded, path.parent)
     lines = [*_tables(text, "tasks"), *(0 for _ in loaded.tasks)]
     loaded._where = tuple(f"{path}:{line + 1}: " for line in lines[: len(loaded.tasks)])
     return loaded
 
 
 @dataclass(frozen=True)
+class Entry:
+    """Tasks of one family that are run alike."""
+
+    tasks: tuple[Task, ...]
+    """In the order of the suite."""
+    num_fewshot: int | None = None
+    """Examples in the prompt; null for what the task says."""
+    subset: Subset = ALL
+    """Documents to ask."""
+
+
+@dataclass(frozen=True)
 class Selection:
     """The tasks that a suite selects."""
 
-    tasks: tuple[Task, ...]
-    """In the suite's order, each once."""
+    entries: tuple[Entry, ...]
+    """One for each of the suite's tables."""
     open_families: frozenset[str]
     """Families taken whole: any other pair of theirs belongs to the suite too."""
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Return the tasks in the suite's order, each once."""
+        return tuple({task.name: task for e in self.entries for task in e.tasks}.values())
 
-def selected(suite: Suite, only_languages: str | None = None) -> Selection:
-    """Return the tasks of a suite; ``only_languages`` (codes and @sets) takes the place of its own.
+
+def selected(
+    suite: Suite,
+    only_languages: str | None = None,
+    *,
+    only_tasks: str | None = None,
+    include: tuple[Path, ...] = (),
+) -> Selection:
+    """Return the tasks of a suite.
+
+    ``only_languages`` (codes and @sets) takes the place of the suite's own, ``only_tasks`` is a
+    glob over task names, ``include`` are folders of a user's own tasks.
 
     Raises:
-        UserError: an unknown family, language or pair.
+        UserError: an unknown family, language or pair, or nothing is left.
     """
-    if only_languages is not None:
-        suite = suite.model_copy(
-            update={
-                "tasks": tuple(
-                    entry.model_copy(update={"languages": only_languages}) for entry in suite.tasks
-                )
-            }
-        )
-    found: dict[str, Task] = {}
+    entries = []
     for number, entry in enumerate(suite.tasks):
         where = suite._where[number] if suite._where else ""
+        langs = entry.languages if only_languages is None else only_languages
         try:
-            chosen = _tasks(entry)
+            chosen = _tasks(entry, langs, include)
         except UserError as fault:
             raise UserError(f"{where}{fault}") from None
         if not chosen:
-            raise UserError(f"{where}no task of {entry.use} has one of {entry.languages!r}")
-        found.update((task.name, task) for task in chosen)
-    whole = {entry.use for entry in suite.tasks if entry.languages is None and entry.pairs is None}
-    return Selection(tuple(found.values()), frozenset(whole))
+            raise UserError(f"{where}no task of {entry.use} has one of {langs!r}")
+        named = tuple(t for t in chosen if fnmatch.fnmatchcase(t.name, only_tasks or "*"))
+        subset = Subset(entry.selection.n, entry.selection.seed) if entry.selection else ALL
+        entries.append(Entry(named, entry.num_fewshot, subset))
+    if not any(entry.tasks for entry in entries):
+        known = {task.name for entry in suite.tasks for task in _tasks(entry, None, include)}
+        raise unknown("task of this suite", str(only_tasks), known)
+    whole = (
+        {entry.use for entry in suite.tasks if entry.languages is None and entry.pairs is None}
+        if only_languages is None
+        else set()
+    )
+    return Selection(tuple(entry for entry in entries if entry.tasks), frozenset(whole))
 
 
-def _tasks(entry: SuiteTasks) -> Sequence[Task]:
-    stock = tasks.of_family(entry.use)
+def _tasks(
+    entry: SuiteTasks, only_languages: str | None, include: tuple[Path, ...]
+) -> Sequence[Task]:
+    stock = tasks.of_family(entry.use, include)
     if entry.pairs is not None:
-        stock = tuple(tasks.find(f"{entry.use}_{pair}") for pair in entry.pairs)
-    if entry.languages is None:
+        stock = tuple(tasks.find(f"{entry.use}_{pair}", include) for pair in entry.pairs)
+    if only_languages is None:
         return stock
-    wanted = set(languages.expand(entry.languages, entry.use))
+    wanted = set(languages.expand(only_languages, entry.use))
     return [task for task in stock if wanted & {task.src_lang, task.tgt_lang, task.lang}]
+
+
+def _anchored(suite: Suite, folder: Path) -> Suite:
+    """Read the models' folders from the suite file's own folder, wherever the command runs."""
+
+    def anchor(name: str | None) -> str | None:
+        near = folder / name if name else None
+        return str(near) if near and near.exists() else name
+
+    models = (
+        model.model_copy(update={"id": anchor(model.id), "adapter": anchor(model.adapter)})
+        for model in suite.models
+    )
+    return suite.model_copy(update={"models": tuple(models)})
+
+
+_KEYS = {"tasks": SuiteTasks.model_fields, "models": SuiteModel.model_fields}
 
 
 def _explain(path: Path, text: str, fault: Any) -> str:
@@ -128,7 +232,9 @@ def _explain(path: Path, text: str, fault: Any) -> str:
     hits = [n for n in range(start, len(lines)) if re.match(rf"\s*{re.escape(key)}\s*=", lines[n])]
     line = f":{(hits or [start])[0] + 1}"
     if fault["type"] == "extra_forbidden":
-        known = SuiteTasks.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
+        known = _KEYS[fault["loc"][0]] if len(fault["loc"]) > 2 else Suite.model_fields
+        if "selection" in fault["loc"]:
+            known = SuiteSelection.model_fields
         return f"{path}{line}: {unknown('key', key, known)}"
     return f"{path}{line}: {where}: {fault['msg']}"
 

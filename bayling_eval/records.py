@@ -43,12 +43,12 @@ class ModelFile(File):
 
     name: str
     """Name of the system."""
-    kind: Literal["imported", "checkpoint"]
+    kind: Literal["imported", "checkpoint", "echo"]
     """Where its outputs come from."""
     digest: str
     """Digest of ``covers``; its first 8 digits are ``model8``."""
     covers: dict[str, Any]
-    """What the digest covers: an imported system's name; later weights, tokenizer, template."""
+    """What the digest covers: a checkpoint's files with their SHA-256, or a system's name."""
     series: str | None = None
     """Line of checkpoints that the system belongs to."""
     step: int | None = None
@@ -75,10 +75,14 @@ class Settings(Record):
     """Digest of the chat template, or ``off``."""
     system_instruction: str | None = None
     """System message."""
+    fewshot_as_multiturn: bool | None = None
+    """Whether each example was a turn of its own."""
     backend: str | None = None
     """Engine."""
     dtype: str | None = None
     """Number format of the weights in the engine."""
+    model_args: dict[str, Any] | None = None
+    """Engine arguments that may move a number: not the device, not the batch size."""
     seed: int | None = None
     """Seed of sampling and few-shot choice."""
 
@@ -106,11 +110,14 @@ class Response(Record):
     answer: str
     """The raw answer."""
     finish_reason: str | None = None
-    """Why generation stopped: ``stop``, ``length``; null where unknown."""
+    """Why generation stopped: ``stop``, ``length``; ``too_long``: the prompt was not asked because
+    it exceeds the context; null where unknown, and for log-likelihoods."""
     prompt_tokens: int | None = None
     """Tokens of the prompt."""
     output_tokens: int | None = None
     """Tokens of the answer."""
+    spans_join: bool | None = None
+    """Whether a token spans the join of context and continuation; null for texts."""
 
 
 class PlannedTask(Record):
@@ -129,9 +136,17 @@ class PlannedTask(Record):
     n: int
     """Number of documents."""
     answers_digest: str | None
-    """Digest of the answers in document order; null until all are there."""
+    """Digest of the answers in the order of the requests; null until all are there."""
     origin: str | None = None
     """File name that the answers were imported from."""
+    inputs_digest: str | None = None
+    """Digest of what a run's requests are made from: task files, data files, versions."""
+    n_requests: int | None = None
+    """Requests of its documents; null until all are answered, and for imported outputs."""
+    n_too_long: int | None = None
+    """Requests with a prompt that exceeds the context; null where unknown."""
+    n_spanning: int | None = None
+    """Log-likelihood requests with a token that spans the join; null where unknown."""
 
 
 class Plan(File):
@@ -220,7 +235,9 @@ class ScoredTask(Record):
     documents_digest: str | None
     """Digest of the document ids that segments belong to; null where the benchmark has none."""
     n_empty: int
-    """Outputs with nothing but white space."""
+    """Scored outputs with nothing but white space."""
+    n_unscored: int = 0
+    """Documents whose prompt exceeds the model's context."""
     data_files: dict[str, str]
     """SHA-256 of each benchmark file by its path below the data folder."""
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,14 +17,60 @@ from bayling_eval.provenance import digest
 from bayling_eval.records import SCHEMA_VERSION, Response
 
 _HEADER = f'{{"schema_version":{SCHEMA_VERSION},"kind":"responses"}}\n'
-_MARK = ',"crc32":"'
+_MARK = b',"crc32":"'
+_REQUEST = re.compile(rb'{"request_id":"([0-9a-f]{32})",')
+
+
+class Answers(Mapping[str, Response]):
+    """The last good record of each request, read from the disk when it is asked for.
+
+    Only where a record lies is held: 408,848 answers (404 directions of 1,012) as objects are
+    0.9 GB, as places 0.06.
+    """
+
+    def __init__(self, paths: Sequence[Path] = ()) -> None:
+        self._paths = tuple(paths)
+        self._open: list[int] = []
+        weakref.finalize(self, _close, self._open)
+        self._places: dict[bytes, int] = {}
+
+    def note(self, request_id: bytes, file: int, start: int, length: int) -> None:
+        """Remember where the record of a request lies."""
+        # One integer a record: a tuple of three takes four times the memory.
+        self._places[bytes.fromhex(request_id.decode())] = file << 96 | start << 40 | length
+
+    def __getitem__(self, request_id: str) -> Response:
+        place = self._places[bytes.fromhex(request_id)]
+        if not self._open:
+            self._open += [os.open(path, os.O_RDONLY) for path in self._paths]
+        index = place >> 96
+        line = os.pread(self._open[index], place & (1 << 40) - 1, place >> 40 & (1 << 56) - 1)
+        response = decode(line)
+        if response is None:
+            path = self._paths[index]
+            raise RuntimeFault(f"{path}: changed while it was read: run the same again")
+        return response
+
+    def __contains__(self, request_id: object) -> bool:
+        return isinstance(request_id, str) and bytes.fromhex(request_id) in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return (request_id.hex() for request_id in self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 @dataclass(frozen=True)
 class Log:
     """What a folder of response files holds."""
 
-    answers: dict[str, Response]
+    answers: Mapping[str, Response]
     """The last good record of each request."""
     bad: tuple[str, ...]
     """``file:line`` of each record that is torn or fails its checksum; they count as missing."""
@@ -30,36 +79,44 @@ class Log:
 def request_id(
     task: str,
     doc_id: int,
-    content: Any,
+    asked: Any,
     kind: str = "generate_until",
-    template: str | None = None,
     *,
-    fewshot: tuple[int, ...] = (),
+    choice: int = 0,
+    occurrence: int = 0,
 ) -> str:
     """Return the identity of a request, which no model is needed to know.
 
-    ``content`` is what of the document is asked (a translation's source segment), ``template`` the
-    text of the prompt template, null for imported outputs, ``fewshot`` the ids of the examples.
+    ``asked`` is what the answer depends on as JSON: of an import the source segment, of a run the
+    prompt before any chat template, with the decoding or the continuation. ``choice`` is its
+    number among the requests of a document, ``occurrence`` among equal ones.
     """
-    choice = occurrence = 0
-    return digest([task, doc_id, content, kind, template, list(fewshot), choice, occurrence])[:32]
+    return digest([task, doc_id, asked, kind, choice, occurrence])[:32]
 
 
 def encode(response: Response) -> str:
     """Return one line of the log."""
     text = json.dumps(response.model_dump(), ensure_ascii=True, separators=(",", ":"))[:-1]
-    return f'{text}{_MARK}{zlib.crc32(text.encode()):08x}"}}\n'
+    return f'{text}{_MARK.decode()}{zlib.crc32(text.encode()):08x}"}}\n'
 
 
 def decode(line: bytes) -> Response | None:
     """Read one line of the log; none where it is torn or its checksum is wrong."""
-    text, mark, rest = line.rpartition(_MARK.encode())
-    if not mark or rest != b'%08x"}\n' % zlib.crc32(text):
+    if not _intact(line):
         return None
     try:
-        return Response.model_validate(json.loads(text + b"}"))
+        return Response.model_validate(json.loads(line.rpartition(_MARK)[0] + b"}"))
     except ValueError:  # ValidationError and JSONDecodeError
         return None
+
+
+def _intact(line: bytes) -> bytes | None:
+    """Return the request id of a line whose checksum is right."""
+    text, _, rest = line.rpartition(_MARK)
+    if rest != b'%08x"}\n' % zlib.crc32(text):
+        return None
+    found = _REQUEST.match(text)
+    return found[1] if found else None
 
 
 def read(folder: Path) -> Log:
@@ -68,43 +125,117 @@ def read(folder: Path) -> Log:
     Raises:
         UserError: a file was written by a newer version.
     """
-    answers: dict[str, Response] = {}
-    bad: list[str] = []
-    for path in sorted(folder.glob("*.jsonl")):
+    paths = sorted(folder.glob("*.jsonl"))
+    answers, bad = Answers(paths), list[str]()
+    for index, path in enumerate(paths):
+        start = 0
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if number == 1 and _is_header(path, line):
-                    continue
-                response = decode(line)
-                if response is None:
-                    bad.append(f"{path}:{number}")
-                else:
-                    answers[response.request_id] = response
+                if number > 1 or not _is_header(path, line):
+                    if request := _intact(line):
+                        answers.note(request, index, start, len(line))
+                    else:
+                        bad.append(f"{path}:{number}")
+                start += len(line)
     return Log(answers, tuple(bad))
 
 
-def append(path: Path, responses: Iterable[Response]) -> None:
-    """Append records and flush them to the disk; a torn last line is cut off first.
+class Writer:
+    """The one writer of a response file; a torn last line is cut off when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        """Open, create and lock the file.
+
+        Raises:
+            UserError: another process writes to the file.
+            RuntimeFault: the disk is full or fails.
+        """
+        self._path = path
+        with self._disk():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what is written outlives a kill of the process, if not of the machine.
+            self._file = path.open("ab+", buffering=0)
+        try:
+            store.lock(self._file, path)
+            with self._disk():
+                _recover(self._file)
+                if self._file.tell() == 0:
+                    self._write(_HEADER.encode())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """Append records.
+
+        Raises:
+            RuntimeFault: the disk is full or fails; what was complete stays.
+        """
+        with self._disk():
+            self._write(b"".join(encode(response).encode() for response in responses))
+
+    def sync(self) -> None:
+        """Flush to the disk what was appended, so that it outlives a power cut."""
+        with self._disk():
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush, unlock and close."""
+        try:
+            self.sync()
+            with self._disk():
+                store.sync_folder(self._path.parent)
+        finally:
+            self._file.close()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            raise RuntimeFault(
+                f"{self._path}: {fault.strerror}: free the disk and run the same again"
+            ) from fault
+
+
+def quarantine(path: Path) -> int:
+    """Move the bad records of a file into ``<name>.bad`` beside it; return how many there were.
 
     Raises:
         UserError: another process writes to the file.
-        RuntimeFault: the disk is full or fails; what was complete stays.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            store.lock(file, path)
-            _recover(file)
-            if file.tell() == 0:
-                file.write(_HEADER.encode())
-            file.writelines(encode(response).encode() for response in responses)
-            file.flush()
-            os.fsync(file.fileno())
-        store.sync_folder(path.parent)
-    except OSError as fault:
-        raise RuntimeFault(
-            f"{path}: {fault.strerror}: free the disk and run the same again"
-        ) from fault
+    with path.open("rb") as file:
+        store.lock(file, path)
+        lines = file.readlines()
+        keep = [
+            (number == 0 and _is_header(path, line)) or _intact(line) is not None
+            for number, line in enumerate(lines)
+        ]
+        bad = [line for line, good in zip(lines, keep, strict=True) if not good]
+        if bad:
+            with path.with_suffix(".bad").open("ab") as refuse:
+                refuse.writelines(bad)
+            whole = b"".join(line for line, good in zip(lines, keep, strict=True) if good)
+            store.write_atomic(path, whole or _HEADER.encode())
+    return len(bad)
+
+
+def append(path: Path, responses: Iterable[Response]) -> None:
+    """Append records and flush them to the disk; see :class:`Writer` for the faults."""
+    with Writer(path) as writer:
+        for response in responses:
+            writer.append([response])
 
 
 def _is_header(path: Path, line: bytes) -> bool:

@@ -7,6 +7,7 @@ from bayling_eval.provenance import digest
 from bayling_eval.records import PlannedTask, Score, ScoredTask, Status
 from bayling_eval.statistics import bootstrap_sums, interval
 from bayling_eval.store import SCORES, Cell
+from bayling_eval.subsets import Subset
 from bayling_eval.tables import Stored
 
 _NO_VALUE = dict.fromkeys(("value", "stderr", "ci_low", "ci_high"))
@@ -30,8 +31,12 @@ def status_rows(cell: Cell) -> list[Score]:
     shown = {row.task for row in rows}
     for name, planned in plan.tasks.items():
         if name not in shown:
-            update = {"n_unscored": planned.n, "reason": f"{damaged or 'not scored yet'}: {again}"}
-            rows.append(blank(cell, planned, "unscored").model_copy(update=update))
+            status: Status = "unscored" if planned.answers_digest else "missing"
+            reason = f"{damaged or 'not scored yet'}: {again}"
+            if status == "missing":
+                reason = "not all of its requests are answered: run the same again"
+            update = {"n_unscored": planned.n, "reason": reason}
+            rows.append(blank(cell, planned, status).model_copy(update=update))
     return rows
 
 
@@ -42,7 +47,11 @@ def scored_row(cell: Cell, entry: Stored, planned: PlannedTask, inputs: ScoredTa
     samples = metric.aggregate(bootstrap_sums(entry.values))
     used = {name: inputs.references[name] for name in entry.references}
     about = {
+        "filter": None
+        if metric.of_texts
+        else dict(MetricSpec.parse(entry.spec).options).get("filter", "none"),
         "metric": entry.metric,
+        "n_unscored": inputs.n_unscored,
         "signature": entry.signature,
         "higher_is_better": metric.higher_is_better,
         "documents_digest": digest([inputs.sources_digest, used]),
@@ -54,7 +63,20 @@ def scored_row(cell: Cell, entry: Stored, planned: PlannedTask, inputs: ScoredTa
     low, high = interval(samples) if np.isfinite(samples).all() else (None, None)
     stderr = float(samples.std(ddof=1)) if low is not None else None
     measured = {"value": value, "stderr": stderr, "ci_low": low, "ci_high": high}
-    return blank(cell, planned, "ok").model_copy(update={**about, **measured})
+    partial = _partial(cell, planned, inputs)
+    row = blank(cell, planned, "partial" if partial else "ok")
+    return row.model_copy(update={**about, **measured, "reason": partial})
+
+
+def _partial(cell: Cell, planned: PlannedTask, inputs: ScoredTask) -> str | None:
+    """Say why a score does not speak for the whole task."""
+    if inputs.n_unscored:
+        return (
+            f"{inputs.n_unscored} of {planned.n} documents have a prompt that exceeds the model's "
+            "context; they are left out"
+        )
+    subset = Subset.parse(cell.selection)
+    return f"only the first {subset.n} documents (--limit)" if subset.partial else None
 
 
 def blank(cell: Cell, planned: PlannedTask, status: Status) -> Score:

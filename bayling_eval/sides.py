@@ -11,7 +11,7 @@ from bayling_eval.rows import status_rows
 from bayling_eval.store import Cell, System
 from bayling_eval.tables import Stored
 
-QUALITY = ("chrf++", "chrf", "bleu")
+QUALITY = ("chrf++", "chrf", "bleu", "acc", "acc_norm", "acc_bytes", "exact_match")
 """Metrics compared unless others are named, the headline first."""
 
 Rows = Mapping[str, Score]

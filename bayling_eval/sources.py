@@ -1,7 +1,8 @@
 """The only reader of benchmark files: the published layouts, or the hub when no folder is given.
 
-A data folder holds one folder a family, each in the layout that its authors publish. Lines are
-split at line feeds alone: ``str.splitlines`` also splits at U+2028 and U+0085, which texts hold.
+A data folder holds one folder a family, each in the layout that its authors publish; the sample is
+read from the package, whatever data folder is given. Lines are split at line feeds alone:
+``str.splitlines`` also splits at U+2028 and U+0085, which texts hold.
 """
 
 import functools
@@ -13,20 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bayling_eval import hub, languages
+from bayling_eval import hub, languages, resources
 from bayling_eval.errors import UserError, unknown
 
 SPLITS = {
     "flores101": "devtest",
     "flores200": "devtest",
     "ntrex128": "test",
+    "sample": "test",
+    "sample_questions": "test",
     "wmt22": "test",
     "xcopa": "test",
 }
 """The split that a family's tasks are evaluated on."""
 
-CHOICE_SPLITS = ("val", "test")
-"""The splits of multiple-choice benchmarks: shots come from the first."""
+CHOICE_SPLITS = {"sample_questions": ("test",), "xcopa": ("val", "test")}
+"""The splits of each multiple-choice benchmark, the evaluated one last."""
+
+BUNDLED = frozenset({"sample", "sample_questions"})
+"""The families that lie in the package: no data folder and no hub is asked for them."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ def parallel(family: str, src_lang: str, tgt_lang: str, data: Path | None) -> Pa
     Raises:
         UserError: a language or file is not there, or two files differ in length.
     """
+    data = _where(family, data)
     if data is None:
         return _hub_parallel(family, src_lang, tgt_lang)
     pair = pair_files(family, src_lang, tgt_lang, data)
@@ -128,6 +135,7 @@ def choices(family: str, lang: str, split: str, data: Path | None) -> Split:
     Raises:
         UserError: the file is not there or a line of it is not a JSON object.
     """
+    data = _where(family, data)
     if data is None:
         return _hub_choices(family, lang, split)
     path = choice_file(family, lang, split, data)
@@ -160,12 +168,14 @@ def pair_files(family: str, src_lang: str, tgt_lang: str, data: Path) -> _Pair:
 
 
 def choice_file(family: str, lang: str, split: str, data: Path) -> Path:
-    """Return where one language of XCOPA lies (``data/et/test.et.jsonl``), checked to be there."""
-    if family != "xcopa":
-        raise unknown("multiple-choice benchmark", family, ["xcopa"])
+    """Return where one language lies (XCOPA: ``data/et/test.et.jsonl``), checked to be there."""
+    if family not in CHOICE_SPLITS:
+        raise unknown("multiple-choice benchmark", family, CHOICE_SPLITS)
     root = _family_folder(family, data)
     code = _code(lang, family)
     path = root / "data" / code / f"{split}.{code}.jsonl"
+    if family in BUNDLED:
+        path = root / "questions" / f"{code}.jsonl"
     if not path.is_file():
         raise UserError(
             f"{family} has no file for {lang} in {root}: {path.relative_to(root)} is missing"
@@ -174,13 +184,13 @@ def choice_file(family: str, lang: str, split: str, data: Path) -> Path:
 
 
 def files_of(
-    family: str, src_lang: str | None, tgt_lang: str | None, lang: str | None, data: Path
+    family: str, src_lang: str | None, tgt_lang: str | None, lang: str | None, data: Path | None
 ) -> tuple[DataFile, ...]:
     """Return the files that a task needs, read and checked; see :func:`parallel` for the faults."""
     if src_lang and tgt_lang:
         return parallel(family, src_lang, tgt_lang, data).files
     return tuple(
-        f for split in CHOICE_SPLITS for f in choices(family, str(lang), split, data).files
+        f for split in CHOICE_SPLITS[family] for f in choices(family, str(lang), split, data).files
     )
 
 
@@ -188,6 +198,7 @@ def reference_names(
     family: str, src_lang: str, tgt_lang: str, data: Path | None
 ) -> tuple[str, ...]:
     """Return the names of a direction's references without reading them."""
+    data = _where(family, data)
     if data is None:
         return tuple(parallel(family, src_lang, tgt_lang, data).references)
     return tuple(pair_files(family, src_lang, tgt_lang, data).references)
@@ -216,7 +227,14 @@ def read_lines(path: Path) -> tuple[str, ...]:
     return tuple(line.removesuffix("\r") for line in lines)
 
 
+def _where(family: str, data: Path | None) -> Path | None:
+    """Return the folder that the paths of a family's files are relative to; none is the hub."""
+    return resources.data_file("") if family in BUNDLED else data
+
+
 def _family_folder(family: str, data: Path) -> Path:
+    if family in BUNDLED:
+        return resources.data_file("sample")
     root = data / family
     if not root.is_dir():
         raise UserError(
@@ -273,10 +291,18 @@ def _wmt22(root: Path, family: str, src_lang: str, tgt_lang: str) -> _Pair:
     )
 
 
+def _sample(root: Path, family: str, src_lang: str, tgt_lang: str) -> _Pair:
+    source, target = (
+        root / "sentences" / f"{_code(lang, family)}.txt" for lang in (src_lang, tgt_lang)
+    )
+    return _Pair(source, {"ref": target}, None)
+
+
 _LAYOUTS: dict[str, Callable[[Path, str, str, str], _Pair]] = {
     "flores101": _flores,
     "flores200": _flores,
     "ntrex128": _ntrex,
+    "sample": _sample,
     "wmt22": _wmt22,
 }
 

@@ -22,6 +22,7 @@ from typing import IO, Any, TypeVar
 from pydantic import ValidationError
 
 from bayling_eval.errors import UserError, unknown
+from bayling_eval.provenance import digest, versions
 from bayling_eval.records import (
     SCHEMA_VERSION,
     File,
@@ -171,26 +172,28 @@ def check_name(name: str, kind: str = "system") -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a folder's ``.lock``: reading, deciding and writing belong together.
+
+    ``wait`` is for what takes a moment: shards of one run change a plan in turn.
 
     Raises:
         UserError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
-        lock(file, folder)
+        lock(file, folder, wait=wait)
         yield
 
 
-def lock(file: IO[Any], where: Path) -> None:
+def lock(file: IO[Any], where: Path, *, wait: bool = False) -> None:
     """Lock an open file until it is closed.
 
     Raises:
         UserError: another process holds it.
     """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         raise UserError(
             f"{where}: another process writes to it: wait for it, then run again"
@@ -260,6 +263,13 @@ def load(kind: type[F], path: Folder) -> F:
         first = fault.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: field {where}: {first['msg']}: {_MEND}") from None
+
+
+def settings_file(settings: Settings, *packages: str) -> SettingsFile:
+    """Return the file of some settings, with the versions of ``packages``."""
+    return SettingsFile(
+        digest=digest(settings.model_dump()), settings=settings, versions=versions(*packages)
+    )
 
 
 def save(path: Path, record: File) -> None:

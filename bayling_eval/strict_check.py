@@ -1,50 +1,17 @@
-"""The strict check of task files, and the only module that imports lm-eval.
+"""The strict check of task files: each is built with lm-eval, and its first prompt rendered.
 
 lm-eval drops a file that it cannot read without a word; here it is an error that names the file.
 Importing this module does not import lm-eval; its functions do.
 """
 
-import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from bayling_eval import sources
+from bayling_eval.adapter import FAULTS, build, environment, quiet
 from bayling_eval.errors import UserError
 from bayling_eval.tasks import Task, catalogue, find, folders
-
-# A task file is a program to lm-eval: this is what a mistake in one raises when its task is built.
-_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    yaml.YAMLError,
-)
-
-
-def build(task: Task) -> Any:
-    """Return lm-eval's own task object; its documents are read from ``$BAYLING_DATA``."""
-    from lm_eval.tasks import TaskManager
-
-    pair = {"src_lang": task.src_lang, "tgt_lang": task.tgt_lang} if task.src_lang else {}
-    (built,) = (
-        TaskManager(include_defaults=False, metadata=pair).load(str(task.path))["tasks"].values()
-    )
-    built.config.task = task.name
-    return built
 
 
 def check(
@@ -60,7 +27,7 @@ def check(
     known = catalogue(include)
     tasks = list(known.values()) if names is None else [find(name, include) for name in names]
     folder = sources.data_folder(data)
-    with _quiet(), _environment("BAYLING_DATA", folder):
+    with quiet(), environment("BAYLING_DATA", folder):
         _check_nothing_dropped(known, include)
         lines = [_check_task(_example(task, known, folder), folder) for task in tasks]
     return [line for line in lines if line]
@@ -90,7 +57,7 @@ def _check_task(task: Task, data: Path | None) -> str | None:
         if missing:
             return f"{task.name}: {missing}"
         raise UserError(f"{task.path}: {fault}") from fault
-    except (*_FAULTS, jinja2.TemplateError) as fault:
+    except (*FAULTS, jinja2.TemplateError) as fault:
         raise UserError(
             f"{task.path}: lm-eval cannot build {task.name} "
             f"({type(fault).__name__}: {fault}): mend the file"
@@ -100,7 +67,7 @@ def _check_task(task: Task, data: Path | None) -> str | None:
 
 def _missing(task: Task, data: Path | None) -> str | None:
     """Return what is not in the data folder; other people's families are not looked for."""
-    if task.family not in sources.SPLITS:
+    if task.family not in sources.SPLITS or task.family in sources.BUNDLED:
         return None
     if data is None:
         return "no data folder"
@@ -108,7 +75,7 @@ def _missing(task: Task, data: Path | None) -> str | None:
         if task.src_lang and task.tgt_lang:
             sources.pair_files(task.family, task.src_lang, task.tgt_lang, data)
         elif task.lang:
-            for split in sources.CHOICE_SPLITS:
+            for split in sources.CHOICE_SPLITS[task.family]:
                 sources.choice_file(task.family, task.lang, split, data)
     except UserError as fault:
         return str(fault)
@@ -125,29 +92,3 @@ def _example(task: Task, known: Mapping[str, Task], data: Path | None) -> Task:
         return task
     chosen = next(there, pairs[0])
     return replace(task, src_lang=chosen.src_lang, tgt_lang=chosen.tgt_lang)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep lm-eval's warnings back: it has one for every task that reads its own files."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _environment(name: str, value: Path | None) -> Iterator[None]:
-    before = os.environ.get(name)
-    if value is not None:
-        os.environ[name] = str(value)
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before

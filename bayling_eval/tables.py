@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from bayling_eval.errors import UserError
 from bayling_eval.records import SCHEMA_VERSION
-from bayling_eval.sources import Parallel
 
 Floats = npt.NDArray[np.float64]
 
@@ -81,28 +80,6 @@ class Sample:
     """Reference texts."""
     output: str
     """Raw output of the system: hostile text wherever it is shown."""
-
-    @classmethod
-    def of(
-        cls, task: str, origin: Parallel, answers: Sequence[str], request_ids: Sequence[str]
-    ) -> "list[Sample]":
-        """Return the samples of one task in document order."""
-        names = tuple(origin.references)
-        columns = list(zip(*origin.references.values(), strict=True))
-        documents = origin.documents or (None,) * len(answers)
-        return [
-            cls(
-                task,
-                i,
-                request_ids[i],
-                documents[i],
-                origin.sources[i],
-                names,
-                columns[i],
-                answers[i],
-            )
-            for i in range(len(answers))
-        ]
 
 
 def samples_bytes(tasks: Iterable[Sequence[Sample]]) -> bytes:

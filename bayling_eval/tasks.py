@@ -15,11 +15,25 @@ import yaml
 from bayling_eval import languages, provenance, resources, sources
 from bayling_eval.errors import UserError, unknown
 
-FAMILIES = ("flores101", "flores200", "ntrex128", "wmt22", "xcopa")
+FAMILIES = (
+    "flores101",
+    "flores200",
+    "ntrex128",
+    "sample",
+    "sample_questions",
+    "wmt22",
+    "xcopa",
+)
 """The bundled families."""
 _HINT = "`bayling-eval ls tasks` lists them"
 # lm-eval looks for tasks in neither.
 _NOT_TASKS = {"__pycache__", ".ipynb_checkpoints"}
+# lm_eval.api.registry.DEFAULT_METRIC_REGISTRY (0.4.13), for a task without a metric_list.
+_DEFAULT_METRICS = {
+    "generate_until": ("exact_match",),
+    "loglikelihood": ("perplexity", "acc"),
+    "multiple_choice": ("acc", "acc_norm"),
+}
 
 _Config = dict[str, Any]
 
@@ -46,6 +60,14 @@ class Task:
     """Score of guessing, 0 to 1, where there is one."""
     path: Path
     """Its YAML."""
+    num_fewshot: int = 0
+    """Examples in the prompt unless others are asked for."""
+    metrics: tuple[str, ...] = ()
+    """lm-eval's metrics of the task, by name."""
+    filters: tuple[str, ...] = ("none",)
+    """Names of its filter pipelines; the first is the one that is shown."""
+    code: tuple[str, ...] = ()
+    """Functions and classes that its YAML names: code that runs with the task."""
 
     @property
     def generic(self) -> bool:
@@ -57,8 +79,14 @@ class _Loader(yaml.CSafeLoader):
     """Reads task YAML as data: the function that a file names stays a string."""
 
 
+class _Code(str):
+    """The name of a function or class that lm-eval would import."""
+
+    __slots__ = ()
+
+
 def _function(loader: _Loader, node: yaml.ScalarNode) -> str:
-    return str(loader.construct_scalar(node))
+    return _Code(loader.construct_scalar(node))
 
 
 _Loader.add_constructor("!function", _function)
@@ -231,7 +259,32 @@ def _task(path: Path, config: _Config) -> Task | None:
         version=str(metadata["version"]),
         chance=None if chance is None else float(chance),
         path=path,
+        num_fewshot=config.get("num_fewshot") or 0,
+        metrics=tuple(_metrics(config)),
+        filters=tuple(f["name"] for f in config.get("filter_list") or ()) or ("none",),
+        code=tuple(sorted(set(_code(config)))),
     )
+
+
+def _metrics(config: _Config) -> Iterator[str]:
+    listed = config.get("metric_list")
+    if listed is None:
+        yield from _DEFAULT_METRICS.get(config.get("output_type", "generate_until"), ())
+    for entry in listed or ():
+        yield str(entry["metric"])
+
+
+def _code(value: Any) -> Iterator[str]:
+    if isinstance(value, _Code):
+        yield str(value)
+    elif isinstance(value, dict):
+        if "class" in value:
+            yield str(value["class"])
+        for part in value.values():
+            yield from _code(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _code(part)
 
 
 def _lacking(name: str, metadata: _Config) -> list[str]:

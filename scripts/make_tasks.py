@@ -19,6 +19,7 @@ HUBS = {
     "flores101": (ENGLISH, CHINESE),
     "flores200": (ENGLISH, CHINESE),
     "ntrex128": (ENGLISH,),
+    "sample": (ENGLISH,),
     "wmt22": (ENGLISH,),
 }
 """The languages that a family is translated to and from; each has its two tags."""
@@ -42,7 +43,7 @@ VERSION = "1.0"
 
 def main(folder: Path) -> None:
     wanted = {folder / path: text for path, text in files()}
-    for family in (*HUBS, "xcopa"):
+    for family in (*HUBS, "sample_questions", "xcopa"):
         (folder / family).mkdir(parents=True, exist_ok=True)
         for path in (folder / family).glob("*.yaml"):
             if path not in wanted:
@@ -56,7 +57,11 @@ def files() -> Iterator[tuple[str, str]]:
     for family in HUBS:
         for src, tgt in pairs(family):
             yield f"{family}/{family}_{src}-{tgt}.yaml", translation(family, src, tgt)
-        yield f"{family}/{family}_pair.yaml", generic(family)
+        # Of the sample only the directions with English are meant to be run.
+        if family != "sample":
+            yield f"{family}/{family}_pair.yaml", generic(family)
+    for lang in languages.codes("sample_questions"):
+        yield f"sample_questions/sample_questions_{lang}.yaml", questions(lang)
     for lang, code in languages.codes("xcopa").items():
         yield f"xcopa/xcopa_{lang}.yaml", xcopa(lang, code)
 
@@ -89,7 +94,7 @@ def translation(family: str, src: str, tgt: str) -> str:
     tags += [f"{family}_{hub}-x" for hub in HUBS[family] if hub == src]
     tags += [f"{family}_x-{hub}" for hub in HUBS[family] if hub == tgt]
     return (
-        "include: ../_translation\n"
+        f"include: {'_template' if family == 'sample' else '../_translation'}\n"
         f"task: {family}_{src}-{tgt}\n"
         f"tag: [{', '.join(tags)}]\n"
         f"metadata: {{version: {VERSION}, family: {family}, src_lang: {src}, tgt_lang: {tgt}}}\n"
@@ -102,6 +107,15 @@ def generic(family: str) -> str:
         "include: ../_translation\n"
         f"task: {family}_pair\n"
         f"metadata: {{version: {VERSION}, family: {family}}}\n"
+    )
+
+
+def questions(lang: str) -> str:
+    return (
+        "include: _template\n"
+        f"task: sample_questions_{lang}\n"
+        "tag: [sample_questions]\n"
+        f"metadata: {{version: {VERSION}, family: sample_questions, lang: {lang}, chance: 0.25}}\n"
     )
 
 

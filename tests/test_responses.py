@@ -327,15 +327,15 @@ def test_a_new_file_and_its_name_are_flushed_to_the_disk(tmp_path, monkeypatch):
 
 # Identity.
 
-BASE = {"task": "t", "doc_id": 0, "content": "s"}
+BASE = {"task": "t", "doc_id": 0, "asked": "s"}
 
 
 def test_request_id_is_stable():
-    # printf '["t",0,"s","generate_until",null,[],0,0]' | sha256sum | cut -c1-32
-    assert responses.request_id(**BASE) == "70e99de68bfae6089dc5f0be21a37cf3"
-    # printf '["t",0,"s","loglikelihood","é",[1,2],0,0]' | sha256sum | cut -c1-32
-    found = responses.request_id("t", 0, "s", "loglikelihood", "é", fewshot=(1, 2))
-    assert found == "34fb37553d4b0c8b77a0d4c06420e7eb"
+    # printf '["t",0,"s","generate_until",0,0]' | sha256sum | cut -c1-32
+    assert responses.request_id(**BASE) == "1b53da8632e16847f79f2972f57da328"
+    # printf '["t",0,["é"," b"],"loglikelihood",1,2]' | sha256sum | cut -c1-32
+    found = responses.request_id("t", 0, ["é", " b"], "loglikelihood", choice=1, occurrence=2)
+    assert found == "e3bc425b45214bff6f9e71e3ec5400df"
 
 
 def test_request_id_depends_on_every_argument():
@@ -343,19 +343,15 @@ def test_request_id_depends_on_every_argument():
         {},
         {"task": "u"},
         {"doc_id": 1},
-        {"content": "t"},
-        {"content": ["s"]},
-        {"content": {"text": "s"}},
-        {"content": ""},
-        {"content": "s "},
-        {"content": "\ud800"},
+        {"asked": "t"},
+        {"asked": ["s"]},
+        {"asked": {"text": "s"}},
+        {"asked": ""},
+        {"asked": "s "},
+        {"asked": "\ud800"},
         {"kind": "loglikelihood"},
-        {"template": ""},
-        {"template": "null"},
-        {"fewshot": (0,)},
-        {"fewshot": (1,)},
-        {"fewshot": (0, 1)},
-        {"fewshot": (1, 0)},
+        {"choice": 1},
+        {"occurrence": 1},
     ]
     found = {responses.request_id(**{**BASE, **other}) for other in others}
     assert len(found) == len(others)

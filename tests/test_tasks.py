@@ -14,7 +14,8 @@ from bayling_eval.errors import UserError
 
 CHECKOUT = Path(__file__).parent.parent
 TASKS = resources.folder("tasks")
-HUBS = {"flores101": 2, "flores200": 2, "ntrex128": 1}
+HUBS = {"flores101": 2, "flores200": 2, "ntrex128": 1, "sample": 1}
+CHANCE = {"sample_questions": 0.25, "xcopa": 0.5}
 GOOD = "task: mine_{name}\nmetadata: {{version: 1.0, family: mine, lang: deu_Latn}}\n"
 
 
@@ -54,6 +55,8 @@ def test_every_language_goes_to_and_from_each_hub_once(family):
         ("flores200", 203 * 2 + 202 * 2),
         ("flores101", 101 * 2 + 100 * 2),
         ("ntrex128", 124 * 2),
+        ("sample", 101 * 2),
+        ("sample_questions", 6),
         ("wmt22", 21),
         ("xcopa", 11),
     ],
@@ -75,7 +78,7 @@ def test_names_say_the_languages():
         rest = "pair" if task.generic else task.lang or f"{task.src_lang}-{task.tgt_lang}"
         assert task.name == f"{task.family}_{rest}"
         assert task.path.stem == task.name
-        assert task.chance == (0.5 if task.family == "xcopa" else None)
+        assert task.chance == CHANCE.get(task.family)
         assert task.output_type == ("multiple_choice" if task.lang else "generate_until")
 
 
@@ -99,7 +102,9 @@ def test_readme_of_a_family_names_its_tags_and_its_generic_task(family):
     used = {tag for tags in lists for tag in tags.split(", ")}
     assert used
     assert used == set(re.findall(rf"^\| `({family}[\w-]*)`", readme, re.M))
-    assert (f"`{family}_pair`" in readme) == (family != "xcopa")
+    generic = (TASKS / family / f"{family}_pair.yaml").is_file()
+    assert (f"`{family}_pair`" in readme) == generic
+    assert generic == (family not in {"sample", *CHANCE})
 
 
 def test_reading_the_catalogue_is_quick_and_needs_no_lm_eval():
@@ -185,6 +190,8 @@ def test_a_folder_that_is_not_there(tmp_path):
         ("ntrex128_zho-CN-zho-TW", "ntrex128_zho_Hans-zho_Hant"),
         ("wmt22_cs-en", "wmt22_ces_Latn-eng_Latn"),
         ("xcopa_et", "xcopa_est_Latn"),
+        ("sample_eng_Latn-deu_Latn", "sample_eng_Latn-deu_Latn"),
+        ("sample_questions_zho_Hans", "sample_questions_zho_Hans"),
     ],
 )
 def test_find_understands_any_pair_and_each_spelling(spelled, name):
@@ -206,6 +213,9 @@ def test_find_understands_any_pair_and_each_spelling(spelled, name):
         ("flores101_deu_Latn-ace_Latn", ""),
         ("wmt22_ces_Latn-fra_Latn", ""),
         ("xcopa_deu_Latn", ""),
+        ("sample_deu_Latn-fra_Latn", ""),
+        ("sample_eng_Latn-deu_Lat", "sample_eng_Latn-deu_Latn"),
+        ("sample_questions_fra_Latn", ""),
         ("nonsense", ""),
     ],
 )

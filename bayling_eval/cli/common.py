@@ -3,16 +3,17 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.cells import cell_len
 
-from bayling_eval import sources
-from bayling_eval.errors import IncomparableError, IncompleteError
+from bayling_eval import resources, sources
+from bayling_eval.errors import IncomparableError, IncompleteError, UserError
 from bayling_eval.spreadsheet import csv_text
+from bayling_eval.tasks import Task
 
 if TYPE_CHECKING:
     # Comparing loads numpy, which most verbs do without.
@@ -77,6 +78,36 @@ def data_option(command: C) -> C:
         envvar="BAYLING_DATA",
         help="Folder of benchmark data ($BAYLING_DATA); without one, the hub.",
     )(command)
+
+
+def include_option(command: C) -> C:
+    """Add ``--include-path`` and ``--allow-task-code``."""
+    command = click.option(
+        "--allow-task-code", is_flag=True, help="Run functions that task files of yours name."
+    )(command)
+    return click.option(
+        "--include-path",
+        "include",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="DIR",
+        help="Folder of task files of your own; may be repeated.",
+    )(command)
+
+
+def check_code(chosen: Iterable[Task], allowed: bool) -> None:
+    """Refuse task files that name code, unless the user said that it may run.
+
+    Raises:
+        UserError: a task outside the bundled folder names a function or a class.
+    """
+    bundled = resources.folder("tasks")
+    for task in chosen:
+        if task.code and not allowed and not task.path.is_relative_to(bundled):
+            raise UserError(
+                f"{task.path}: names code to run ({', '.join(task.code[:3])}): read it, and add "
+                "--allow-task-code if you trust it"
+            )
 
 
 def format_option(command: C) -> C:

@@ -8,6 +8,7 @@ import click
 from bayling_eval import evaluate, metrics, store
 from bayling_eval.cli import common
 from bayling_eval.errors import IncompleteError, UserError
+from bayling_eval.tasks import find
 
 
 @click.command()
@@ -24,6 +25,7 @@ from bayling_eval.errors import IncompleteError, UserError
 @click.option("--tasks", default="*", metavar="GLOB", help="Only tasks of these names.")
 @click.option("--reset", is_flag=True, help="Forget what the tasks were scored with before.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.")
+@common.include_option
 @common.data_option
 @common.format_option
 @common.results_option
@@ -35,6 +37,8 @@ def command(
     tasks: str,
     reset: bool,
     jobs: int,
+    include: tuple[Path, ...],
+    allow_task_code: bool,
     data: Path | None,
     form: str,
     as_json: bool,
@@ -48,13 +52,17 @@ def command(
     """
     metrics.parse(names)
     specs = tuple(metrics.MetricSpec.parse(name) for name in names)
-    order = evaluate.Order(specs, references, tasks, reset, common.data_folder(data, quiet), jobs)
+    order = evaluate.Order(
+        specs, references, tasks, reset, common.data_folder(data, quiet), include, jobs
+    )
     chosen = [store.find(results, name) for name in systems] or store.systems(results)
     cells = [cell for system in chosen for cell in system.cells()]
     if not cells:
         raise UserError(f"nothing to score in {results}: import outputs with `bayling-eval import`")
     evaluate.check_order(cells, order)
-    rows, faults = _score(cells, order, quiet)
+    planned = {name for cell in cells for name in cell.plan().tasks}
+    common.check_code((find(name, include) for name in planned), allow_task_code)
+    rows, faults = score_all(cells, order, quiet)
     if as_json or form != "table":
         document = {"schema": "bayling_eval.scored/1", "rows": rows}
         common.emit(document, "json" if as_json else form, ("system", "family", "tasks", "counted"))
@@ -63,7 +71,7 @@ def command(
         raise IncompleteError(f"{faults[0]}{more}")
 
 
-def _score(
+def score_all(
     cells: list[store.Cell], order: evaluate.Order, quiet: bool
 ) -> tuple[list[dict[str, object]], list[IncompleteError]]:
     """Score cell by cell; one that is incomplete does not stop the others."""

@@ -22,8 +22,14 @@ METRICS = {
     "chrf++": "bayling_eval.metrics.translation:ChrfPlusPlus",
     "empty_rate": "bayling_eval.metrics.health:EmptyRate",
     "length_ratio": "bayling_eval.metrics.health:LengthRatio",
+    "acc": "bayling_eval.metrics.accuracy:SampleMean",
+    "acc_norm": "bayling_eval.metrics.accuracy:SampleMean",
+    "acc_bytes": "bayling_eval.metrics.accuracy:SampleMean",
+    "acc_mutual_info": "bayling_eval.metrics.accuracy:SampleMean",
+    "exact_match": "bayling_eval.metrics.accuracy:SampleMean",
 }
-DEFAULT = tuple(METRICS)
+DEFAULT = ("bleu", "chrf", "chrf++", "empty_rate", "length_ratio")
+"""Metrics of translations unless others are asked for; other tasks have their own."""
 # FLORES evaluates with chrF++ first (facebookresearch/flores, flores200/README.md), and unlike BLEU
 # it means the same for every target language.
 HEADLINE = "chrf++"
@@ -40,12 +46,12 @@ def parse(texts: Iterable[str]) -> dict[str, Metric]:
 
 def fits(metric: Metric, tgt_lang: str | None, signature: str | None) -> bool:
     """Return whether a stored signature is what a metric computes, by whatever version of it."""
-    if tgt_lang is None or signature is None:
+    if signature is None or metric.of_texts != (tgt_lang is not None):
         return False
     refs = signature.partition("|refs:")[2]
     count = next((p[6:] for p in signature.split("|") if p.startswith("nrefs:")), "1")
     names = refs.split(",") if refs else ["ref"] * int(count)
-    return _versionless(metric.signature(tgt_lang, names)) == _versionless(signature)
+    return _versionless(metric.signature(tgt_lang or "", names)) == _versionless(signature)
 
 
 def _versionless(signature: str) -> list[str]:

@@ -5,7 +5,7 @@ statistics, so one mechanism serves BLEU, chrF, rates and accuracies alike.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +21,13 @@ class Segments:
     """The texts of one direction; all columns have the same length."""
 
     tgt_lang: str
-    """Key of the target language."""
+    """Key of the target language; empty where nothing is translated."""
     hypotheses: Sequence[str]
     """Outputs of the system; an empty string is an empty output."""
     references: Mapping[str, Sequence[str]]
     """Reference segments by name; at least one."""
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """lm-eval's per-sample metrics by ``metric`` or ``metric:filter=NAME``."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Metric(Protocol):
 
     name: str
     higher_is_better: bool | None
+    of_texts: bool
+    """Whether it judges translations; else it takes lm-eval's per-sample values of other tasks."""
 
     def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
         """Say in sacrebleu's notation what is computed for a target and names of references."""

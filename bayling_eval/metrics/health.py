@@ -18,6 +18,7 @@ class _Ratio:
     """A metric that is one sum over another."""
 
     higher_is_better: bool | None = None
+    of_texts = True
     name: str
 
     def __init__(self, spec: MetricSpec) -> None:

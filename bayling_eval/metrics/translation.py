@@ -42,6 +42,7 @@ class _SacrebleuMetric:
 
     name: str
     higher_is_better: bool | None = True
+    of_texts = True
     _known: tuple[str, ...]
 
     def __init__(self, spec: MetricSpec) -> None:

@@ -1,0 +1,332 @@
+"""lm-eval's own task objects, driven directly, and the only module that touches lm-eval.
+
+lm-eval owns documents, prompts, shots, filters and per-sample metrics; its evaluation loop takes
+2.8 ms a document, because it compiles every template again for every document, so it is left out.
+Importing this module does not import lm-eval; its functions do.
+"""
+
+import functools
+import json
+import logging
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bayling_eval.backends.base import Request
+from bayling_eval.errors import UserError
+from bayling_eval.records import Settings
+from bayling_eval.responses import request_id
+from bayling_eval.tasks import Task
+
+# A task file is a program to lm-eval: this is what a mistake in one raises when its task is built.
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    yaml.YAMLError,
+)
+OUTPUT_TYPES = ("generate_until", "multiple_choice", "loglikelihood")
+"""The output types of lm-eval that can be run."""
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How a task's documents become prompts; the defaults are lm-eval's."""
+
+    num_fewshot: int = 0
+    """Examples in the prompt."""
+    chat: bool = False
+    """Whether prompts are messages for a chat template."""
+    system_instruction: str | None = None
+    """System message."""
+    fewshot_as_multiturn: bool = False
+    """Whether each example is a turn of its own."""
+    gen_kwargs: Mapping[str, Any] | None = None
+    """Decoding that takes the place of the task's."""
+    seed: int = 1234
+    """Seed of the choice of examples."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Prompting":
+        """Return how prompts were made under stored settings; no model is needed for it."""
+        return cls(
+            num_fewshot=settings.num_fewshot or 0,
+            chat=settings.chat_template not in (None, "off"),
+            system_instruction=settings.system_instruction,
+            fewshot_as_multiturn=settings.fewshot_as_multiturn or False,
+            gen_kwargs=settings.gen_kwargs,
+            seed=cls.seed if settings.seed is None else settings.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One document, and what is asked about it."""
+
+    doc_id: int
+    """Number of the document, from 0."""
+    doc: Any
+    """lm-eval's document."""
+    requests: tuple[Request, ...]
+    """The requests in lm-eval's order: choices first, repeats of one request together."""
+    instances: tuple[Any, ...]
+    """lm-eval's requests."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One document after the filters of a task."""
+
+    output: str
+    """What the model said or chose; the text after the task's first filter."""
+    values: Mapping[tuple[str, str], Any]
+    """lm-eval's per-sample metrics by metric and filter."""
+
+
+@functools.cache
+def _hooked() -> None:
+    """Give lm-eval a sandboxed template environment that compiles each template once.
+
+    Task code calls ``utils.apply_template`` through the module, so that two attributes are enough.
+    In lm-eval's own environment ``{{ lipsum.__globals__ }}`` reaches ``os``.
+    """
+    from jinja2 import BaseLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from lm_eval import utils
+
+    env = ImmutableSandboxedEnvironment(
+        loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    env.filters.update(utils.env.filters)
+    compiled = functools.cache(env.from_string)
+    utils.env = env
+    utils.apply_template = lambda template, doc: compiled(template).render(**doc)
+
+
+def build(task: Task) -> Any:
+    """Return lm-eval's own task object; its documents are read from ``$BAYLING_DATA``."""
+    from lm_eval.tasks import TaskManager
+
+    _hooked()
+    pair = {"src_lang": task.src_lang, "tgt_lang": task.tgt_lang} if task.src_lang else {}
+    (built,) = (
+        TaskManager(include_defaults=False, metadata=pair).load(str(task.path))["tasks"].values()
+    )
+    built.config.task = task.name
+    return built
+
+
+class Built:
+    """One task, set up for asking and scoring."""
+
+    def __init__(self, task: Task, prompting: Prompting, data: Path | None) -> None:
+        """Build the task; ``data`` is the data folder, none the hub.
+
+        Raises:
+            UserError: lm-eval cannot build it, or its output type cannot be run.
+        """
+        self.task, self._prompting = task, prompting
+        with quiet(), environment("BAYLING_DATA", data), _explained(task):
+            self._built = build(task)
+            self._set_up()
+            self.docs: Sequence[Any] = list(self._built.eval_docs)
+        if self._built.OUTPUT_TYPE not in OUTPUT_TYPES:
+            raise UserError(
+                f"{task.path}: {task.name} is of type {self._built.OUTPUT_TYPE}, which cannot be "
+                f"run: known are {', '.join(OUTPUT_TYPES)}"
+            )
+
+    def _set_up(self) -> None:
+        """Apply the settings as ``lm_eval.evaluator.simple_evaluate`` does (0.4.13)."""
+        built, prompting = self._built, self._prompting
+        built.set_config("num_fewshot", prompting.num_fewshot)
+        if prompting.gen_kwargs and built.OUTPUT_TYPE == "generate_until":
+            built.set_config("generation_kwargs", dict(prompting.gen_kwargs), update=True)
+        built.set_fewshot_seed(prompting.seed)
+
+    def ask(self, chosen: Collection[int] | None = None) -> Iterator[Asked]:
+        """Render the prompts of the documents ``chosen`` (all of them by default), in order.
+
+        The sampler of shots moves on with every document, so that with shots all are rendered.
+
+        Raises:
+            UserError: a template of the task cannot be rendered.
+        """
+        self._built.set_fewshot_seed(self._prompting.seed)
+        wanted = range(len(self.docs)) if chosen is None else frozenset(chosen)
+        with _explained(self.task):
+            for doc_id, doc in enumerate(self.docs):
+                if doc_id in wanted or self._prompting.num_fewshot:
+                    asked = self._ask(doc_id, doc)
+                    if doc_id in wanted:
+                        yield asked
+
+    def _ask(self, doc_id: int, doc: Any) -> Asked:
+        built, prompting = self._built, self._prompting
+        template: dict[str, Any] = {
+            "apply_chat_template": prompting.chat,
+            "chat_template": _as_messages if prompting.chat else None,
+        }
+        context = built.fewshot_context(
+            doc,
+            num_fewshot=prompting.num_fewshot,
+            system_instruction=prompting.system_instruction,
+            fewshot_as_multiturn=prompting.fewshot_as_multiturn,
+            gen_prefix=built.doc_to_prefix(doc),
+            **template,
+        )
+        made = built.construct_requests(
+            doc=doc,
+            ctx=context,
+            metadata=(self.task.name, doc_id, built.config.repeats),
+            **template,
+        )
+        instances = tuple(made) if isinstance(made, list) else (made,)
+        return Asked(doc_id, doc, tuple(self._requests(doc_id, instances)), instances)
+
+    def _requests(self, doc_id: int, instances: Sequence[Any]) -> Iterator[Request]:
+        for instance in instances:
+            context, rest = instance.args
+            kind = instance.request_type
+            # The unconditional requests of acc_mutual_info have no context to apply a template to.
+            chat = self._prompting.chat and bool(context)
+            for occurrence in range(instance.repeats or 1):
+                identity = request_id(
+                    self.task.name,
+                    doc_id,
+                    [context, rest],
+                    kind,
+                    choice=instance.idx,
+                    occurrence=occurrence,
+                )
+                generates = kind == "generate_until"
+                yield Request(
+                    request_id=identity,
+                    kind=kind,
+                    context=context,
+                    chat=chat,
+                    continuation=None if generates else rest,
+                    gen_kwargs=rest if generates else None,
+                )
+
+    def outcomes(
+        self, asked: Sequence[Asked], answers: Sequence[Sequence[str]]
+    ) -> Iterator[Outcome]:
+        """Apply filters and per-sample metrics to the answers of each document, in its order.
+
+        Raises:
+            UserError: the task's own code fails on an answer.
+        """
+        built = self._built
+        instances = [instance for one in asked for instance in one.instances]
+        for one, texts in zip(asked, answers, strict=True):
+            given = iter(texts)
+            for instance in one.instances:
+                raw = [next(given) for _ in range(instance.repeats or 1)]
+                instance.resps = [_response(instance.request_type, text) for text in raw]
+        with _explained(self.task):
+            for pipeline in built._filters:
+                pipeline.apply(instances)
+            for one in asked:
+                yield self._outcome(one)
+
+    def _outcome(self, asked: Asked) -> Outcome:
+        built = self._built
+        values: dict[tuple[str, str], Any] = {}
+        for pipeline in built._filters:
+            results = [instance.filtered_resps[pipeline.name] for instance in asked.instances]
+            for metric, value in built.process_results(asked.doc, results).items():
+                values[metric, pipeline.name] = value
+        first = [one.filtered_resps[built._filters[0].name] for one in asked.instances]
+        choices = self._choices(asked.doc)
+        if built.OUTPUT_TYPE == "multiple_choice":
+            best = max(range(len(choices)), key=lambda index: first[index][0])
+            return Outcome(choices[best], values)
+        output = first[0] if built.OUTPUT_TYPE == "generate_until" else ""
+        return Outcome(_text(output), values)
+
+    def shown(self, asked: Asked) -> tuple[str, str]:
+        """Return what is asked, with its choices, and the right answer, as people read them."""
+        built, choices = self._built, self._choices(asked.doc)
+        text, target = built.doc_to_text(asked.doc), built.doc_to_target(asked.doc)
+        if isinstance(target, int) and choices:
+            target = choices[target]
+        question = text if isinstance(text, str) else asked.requests[0].context
+        return question + "".join(f"\n- {choice}" for choice in choices), _text(target)
+
+    def _choices(self, doc: Any) -> list[str]:
+        return self._built.doc_to_choice(doc) if self._built.config.doc_to_choice else []
+
+
+def _as_messages(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+    """Stand in for a chat template: which one it is, only the model knows."""
+    return json.dumps(
+        {"messages": messages, "add_generation_prompt": add_generation_prompt}, ensure_ascii=False
+    )
+
+
+def _response(kind: str, answer: str) -> Any:
+    return answer if kind == "generate_until" else tuple(json.loads(answer))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+@contextmanager
+def _explained(task: Task) -> Iterator[None]:
+    """Turn what lm-eval or a task's code raises into one line that names the file."""
+    # lm-eval renders prompts with Jinja, so a mistake in a template is one of Jinja's faults.
+    import jinja2
+
+    try:
+        yield
+    except UserError as fault:
+        raise UserError(f"{task.name}: {fault}") from fault
+    except (*FAULTS, jinja2.TemplateError) as fault:
+        raise UserError(
+            f"{task.path}: lm-eval cannot run {task.name} ({type(fault).__name__}: {fault}): "
+            "mend the file"
+        ) from fault
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep lm-eval's warnings back: it has one for every task that reads its own files."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def environment(name: str, value: Path | None) -> Iterator[None]:
+    """Set a variable that task code reads; none leaves it as it is."""
+    before = os.environ.get(name)
+    if value is not None:
+        os.environ[name] = str(value)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before

@@ -1,0 +1,252 @@
+"""From a cell's response log to what is scored: texts and per-sample values, task by task."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bayling_eval import responses, sources, tasks
+from bayling_eval.adapter import Built, Prompting
+from bayling_eval.errors import IncompleteError
+from bayling_eval.hooks import clean
+from bayling_eval.metrics import Segments
+from bayling_eval.provenance import digest_lines
+from bayling_eval.records import PlannedTask, Response, ScoredTask
+from bayling_eval.sources import DataFile, Parallel
+from bayling_eval.store import Cell
+from bayling_eval.subsets import Subset
+from bayling_eval.tables import Sample
+from bayling_eval.tasks import Task
+
+Values = Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a task's documents come from, as far as it is known without lm-eval."""
+
+    task: Task
+    references: tuple[str, ...]
+    """Names of the references."""
+    files: tuple[DataFile, ...]
+    """Benchmark files; none where the task reads its data by itself."""
+    parallel: Parallel | None
+    """Texts of a translation task."""
+
+    @classmethod
+    def of(cls, planned: PlannedTask, data: Path | None, include: tuple[Path, ...]) -> "Origin":
+        """Find a planned task and read its data.
+
+        Raises:
+            UserError: no such task, or its data are not there.
+        """
+        task = tasks.find(planned.task, include)
+        if task.family not in sources.SPLITS:
+            return cls(task, ("ref",), (), None)
+        if task.src_lang is None or task.tgt_lang is None:
+            files = sources.files_of(task.family, None, None, task.lang, data)
+            return cls(task, ("ref",), files, None)
+        found = sources.parallel(task.family, task.src_lang, task.tgt_lang, data)
+        return cls(task, tuple(found.references), found.files, found)
+
+    @property
+    def tgt_lang(self) -> str:
+        """Key of the target language; empty where nothing is translated."""
+        return self.task.tgt_lang or ""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One task with its answers; all columns have the same length."""
+
+    origin: Origin
+    sources: tuple[str, ...]
+    """What was asked, as people read it."""
+    references: Mapping[str, tuple[str, ...]]
+    """Right answers by name."""
+    documents: tuple[str, ...] | None
+    """Document of each segment."""
+    outputs: tuple[str, ...]
+    """What the system said or chose."""
+    request_ids: tuple[str, ...]
+    """The first request of each document."""
+    answers_digest: str
+    """Digest of the raw answers in the order of the requests."""
+    values: Values
+    """lm-eval's per-sample metrics of the scored documents."""
+    unscored: frozenset[int]
+    """Rows that cannot be scored: their prompt exceeds the model's context."""
+
+    @property
+    def scored(self) -> ScoredTask:
+        """Return what the scores are computed from."""
+        outputs = [o for row, o in enumerate(self.outputs) if row not in self.unscored]
+        return ScoredTask(
+            answers_digest=self.answers_digest,
+            sources_digest=digest_lines(self.sources),
+            references={name: digest_lines(lines) for name, lines in self.references.items()},
+            documents_digest=digest_lines(self.documents) if self.documents else None,
+            n_empty=sum(not output.strip() for output in outputs),
+            n_unscored=len(self.unscored),
+            data_files={file.path: file.sha256 for file in self.origin.files},
+        )
+
+    @property
+    def samples(self) -> list[Sample]:
+        """Return the rows that are kept to be shown."""
+        names = tuple(self.references)
+        columns = list(zip(*self.references.values(), strict=True))
+        documents = self.documents or (None,) * len(self.outputs)
+        return [
+            Sample(
+                task=self.origin.task.name,
+                doc_id=row,
+                request_id=self.request_ids[row],
+                document=documents[row],
+                source=self.sources[row],
+                reference_names=names,
+                references=columns[row],
+                output=self.outputs[row],
+            )
+            for row in range(len(self.outputs))
+        ]
+
+    def segments(self, names: tuple[str, ...]) -> Segments:
+        """Return what the metrics see, with the references of these names."""
+
+        def scored(column: Sequence[str]) -> list[str]:
+            return [text for row, text in enumerate(column) if row not in self.unscored]
+
+        return Segments(
+            self.origin.tgt_lang,
+            [clean(output) for output in scored(self.outputs)],
+            {name: scored(self.references[name]) for name in names},
+            self.values,
+        )
+
+
+def load(
+    cell: Cell, planned: PlannedTask, origin: Origin, log: responses.Log, data: Path | None
+) -> Texts:
+    """Return a task with the answers that its cell's log holds.
+
+    Raises:
+        IncompleteError: answers are missing, damaged or not those that were planned.
+        UserError: the task cannot be built, or its own code fails on an answer.
+    """
+    if cell.system.model.kind == "imported":
+        return _imported(cell, planned, origin, log)
+    return _asked(cell, planned, origin, log, data)
+
+
+def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.Log) -> Texts:
+    parallel = origin.parallel
+    if parallel is None:
+        raise IncompleteError(
+            f"{planned.task}: outputs of a translation task alone can be imported"
+        )
+    ids = [
+        responses.request_id(planned.task, index, source)
+        for index, source in enumerate(parallel.sources)
+    ]
+    again = f"check --data, or import the outputs of {cell.system.name} again"
+    found = _found(cell, planned, log, [[one] for one in ids], again)
+    answers = tuple(answer.answer for (answer,) in found)
+    return Texts(
+        origin=origin,
+        sources=parallel.sources,
+        references=parallel.references,
+        documents=parallel.documents,
+        outputs=answers,
+        request_ids=tuple(ids),
+        answers_digest=digest_lines(answers),
+        values={},
+        unscored=frozenset(),
+    )
+
+
+def _asked(
+    cell: Cell, planned: PlannedTask, origin: Origin, log: responses.Log, data: Path | None
+) -> Texts:
+    built = Built(origin.task, Prompting.of(cell.settings), data)
+    chosen = Subset.parse(cell.selection).of(len(built.docs))
+    asked = list(built.ask(chosen))
+    ids = [[request.request_id for request in one.requests] for one in asked]
+    found = _found(cell, planned, log, ids, "run the same again")
+    unscored = frozenset(
+        row
+        for row, answers in enumerate(found)
+        if any(a.finish_reason == "too_long" for a in answers)
+    )
+    rows = [row for row in range(len(asked)) if row not in unscored]
+    outcomes = dict(
+        zip(
+            rows,
+            built.outcomes([asked[r] for r in rows], [[a.answer for a in found[r]] for r in rows]),
+            strict=True,
+        )
+    )
+    digest = digest_lines(answer.answer for answers in found for answer in answers)
+    shown = [built.shown(one) for one in asked]
+    texts = Texts(
+        origin=origin,
+        sources=tuple(source for source, _ in shown),
+        references={"ref": tuple(target for _, target in shown)},
+        documents=None,
+        outputs=tuple(outcomes[row].output if row in outcomes else "" for row in range(len(asked))),
+        request_ids=tuple(one[0] for one in ids),
+        answers_digest=digest,
+        values=_values(outcome.values for outcome in outcomes.values()),
+        unscored=unscored,
+    )
+    return _with_texts(texts, origin.parallel, chosen) if origin.parallel else texts
+
+
+def _with_texts(texts: Texts, parallel: Parallel, chosen: Sequence[int]) -> Texts:
+    """Show the benchmark's own columns of a translation task, not its prompt."""
+
+    def pick(column: Sequence[str]) -> tuple[str, ...]:
+        return tuple(column[index] for index in chosen)
+
+    return replace(
+        texts,
+        sources=pick(parallel.sources),
+        references={name: pick(lines) for name, lines in parallel.references.items()},
+        documents=pick(parallel.documents) if parallel.documents else None,
+    )
+
+
+def _values(outcomes: Iterable[Mapping[tuple[str, str], Any]]) -> Values:
+    """Return lm-eval's numbers as columns; what is no number (F1 hands on pairs) is left out."""
+    columns: dict[str, list[float]] = {}
+    for values in outcomes:
+        for (metric, pipeline), value in values.items():
+            if isinstance(value, int | float):
+                name = metric if pipeline == "none" else f"{metric}:filter={pipeline}"
+                columns.setdefault(name, []).append(float(value))
+    return {name: tuple(column) for name, column in columns.items()}
+
+
+def _found(
+    cell: Cell,
+    planned: PlannedTask,
+    log: responses.Log,
+    ids: Sequence[Sequence[str]],
+    again: str,
+) -> list[list[Response]]:
+    """Return the records of each document's requests, which are those that were planned."""
+    name, wanted = cell.system.name, [one for group in ids for one in group]
+    missing = sum(one not in log.answers for one in wanted)
+    if len(ids) != planned.n or missing:
+        damaged = f"; {len(log.bad)} damaged records, the first at {log.bad[0]}" if log.bad else ""
+        raise IncompleteError(
+            f"{name}: {missing} of {len(wanted)} answers for {planned.task} are missing "
+            f"(planned on {planned.n} segments{damaged}): {again}"
+        )
+    found = [[log.answers[one] for one in group] for group in ids]
+    if digest_lines(r.answer for group in found for r in group) != planned.answers_digest:
+        raise IncompleteError(
+            f"{name}: the answers for {planned.task} are not those that were planned "
+            f"(an import was cut off): {again}, with --replace if they are new"
+        )
+    return found

@@ -1,0 +1,269 @@
+"""``bayling-eval run``."""
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bayling_eval import evaluate, plan, run
+from bayling_eval.cli import common
+from bayling_eval.cli.score import score_all
+from bayling_eval.errors import BaylingError, IncompleteError, UserError
+from bayling_eval.forecast import forecast
+from bayling_eval.models import Model, Wanted
+from bayling_eval.plan import Selection, Suite, SuiteModel
+from bayling_eval.requests import Progress, Shard
+
+_FORECAST = (
+    *("system", "family", "selection", "tasks", "languages", "documents", "requests"),
+    *("missing", "prompt_tokens", "max_output_tokens", "disk_bytes"),
+)
+
+
+def _values(ctx: click.Context, param: click.Parameter, text: str | None) -> dict[str, Any]:
+    """Read ``a=1,b=x`` or a JSON object, as lm-eval does."""
+    if not text:
+        return {}
+    if text.lstrip().startswith("{"):
+        try:
+            found = json.loads(text)
+        except ValueError as fault:
+            raise click.BadParameter(f"not JSON: {fault}") from None
+        return dict(found)
+    pairs = [part.partition("=") for part in text.split(",")]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise click.BadParameter(f"{name!r} is not name=value; write for example a=1,b=x")
+    return {name.strip(): _value(value.strip()) for name, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _shard(ctx: click.Context, param: click.Parameter, text: str | None) -> Shard:
+    index, _, of = (text or "1/1").partition("/")
+    if not (index.isdecimal() and of.isdecimal() and 1 <= int(index) <= int(of)):
+        raise click.BadParameter(f"{text!r} is not I/N with I from 1 to N, 2/8 for example")
+    return Shard(int(index), int(of))
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what is said of models; a suite's ``[[models]]`` may say the same."""
+    for option in (
+        click.option("--name", help="Name of the system, with one model."),
+        click.option("--adapter", metavar="PATH", help="Folder of a LoRA adapter."),
+        click.option("--revision", help="Revision on the hub."),
+        click.option(
+            "--fewshot-as-multiturn", is_flag=True, default=None, help="Each example is a turn."
+        ),
+        click.option("--system-instruction", metavar="TEXT", help="System message."),
+        click.option(
+            "--apply-chat-template",
+            type=click.Choice(["auto", "on", "off"]),
+            help="Apply the checkpoint's chat template; auto is off, as in lm-eval.",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(0), help="Seed of sampling and examples [1234]."
+        ),
+        click.option(
+            "--model-args", callback=_values, metavar="ARGS", help="dtype=bfloat16,device=cuda:0"
+        ),
+        click.option(
+            "--gen-kwargs", callback=_values, metavar="ARGS", help="temperature=0.7,do_sample=true"
+        ),
+        click.option("--backend", help="Engine: transformers (default) or echo."),
+        click.option(
+            "-m",
+            "--model",
+            "models",
+            multiple=True,
+            metavar="MODEL",
+            help="Folder or hub id; may be repeated. Default: the suite's.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("suite")
+@model_options
+@click.option("--tasks", "glob", metavar="GLOB", help="Only tasks of these names.")
+@click.option("--languages", metavar="LIST|@SET", help="Only tasks with one of these languages.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first documents: a partial cell.")
+@click.option("--num-fewshot", type=click.IntRange(0), help="Examples in the prompt.")
+@common.include_option
+@click.option("--shard", callback=_shard, metavar="I/N", help="Only this share of the documents.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked, and stop.")
+@click.option("--no-score", is_flag=True, help="Leave scoring to `bayling-eval score`.")
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Processes.")
+@common.data_option
+@common.format_option
+@common.results_option
+def command(
+    *,
+    suite: str,
+    glob: str | None,
+    languages: str | None,
+    limit: int | None,
+    num_fewshot: int | None,
+    include: tuple[Path, ...],
+    allow_task_code: bool,
+    shard: Shard,
+    dry_run: bool,
+    no_score: bool,
+    jobs: int,
+    data: Path | None,
+    form: str,
+    as_json: bool,
+    results: Path,
+    quiet: bool,
+    verbose: bool,
+    **said: Any,
+) -> None:
+    """Ask checkpoints what a suite needs, only what is not answered yet, and score it.
+
+    A run that was stopped goes on when it is started again.
+    """
+    loaded = plan.load(suite, include)
+    selection = plan.selected(loaded, languages, only_tasks=glob, include=include)
+    common.check_code(selection.tasks, allow_task_code)
+    folder = _data(selection, data, quiet)
+    order = run.Order(results, folder, shard, num_fewshot, limit)
+    models = [Model(wanted) for wanted in _wanted(loaded, said)]
+    form = "json" if as_json else form
+    if dry_run:
+        found = forecast(models, selection, order, common.progress(quiet, "rendering"))
+        common.end_progress(quiet)
+        _emit("plan", [dataclasses.asdict(cell) for cell in found], form, _FORECAST)
+        return
+    if not quiet:
+        _say_templates(models)
+    outcomes = _run(models, selection, order, quiet)
+    rows = [_row(outcome) for outcome in outcomes]
+    if form != "table":
+        _emit("run", rows, form, list(rows[0]))
+    if not no_score:
+        score = evaluate.Order(data=folder, include=include, jobs=jobs)
+        score_all(_complete(models, selection, order), score, quiet)
+    _judge(outcomes, shard)
+
+
+def _run(
+    models: list[Model], selection: Selection, order: run.Order, quiet: bool
+) -> list[run.Outcome]:
+    # A job manager stops with SIGTERM; it is resumable like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def progress(name: str) -> Progress:
+        return common.progress(quiet, name)
+
+    try:
+        outcomes = run.run(models, selection, order, progress)
+    finally:
+        common.end_progress(quiet)
+    for outcome in outcomes if not quiet else ():
+        click.echo(common.printable(_summary(outcome)), err=True)
+        for label, found in (
+            ("prompts exceed the context and were not asked", outcome.too_long),
+            ("log-likelihoods have a token that spans context and continuation", outcome.spanning),
+        ):
+            if found:
+                listed = ", ".join(f"{task} {n}" for task, n in sorted(found.items()))
+                total = sum(found.values())
+                click.echo(f"{outcome.system}: {total} {label}: {listed}", err=True)
+    return outcomes
+
+
+def _summary(outcome: run.Outcome) -> str:
+    rate = f" ({outcome.answered / outcome.seconds:.0f}/s)" if outcome.answered else ""
+    took = f" in {outcome.seconds:.0f} s{rate}" if outcome.answered else ""
+    line = f"{outcome.system}: {outcome.answered} requests answered{took}, {outcome.kept} kept"
+    return f"{line}; stopped: {outcome.fault}" if outcome.fault else line
+
+
+def _row(outcome: run.Outcome) -> dict[str, Any]:
+    found = {name: getattr(outcome, name) for name in ("system", "kept", "answered", "seconds")}
+    found["unfinished"] = list(outcome.unfinished)
+    found["too_long"], found["spanning"] = outcome.too_long, outcome.spanning
+    found["fault"] = str(outcome.fault) if outcome.fault else None
+    return found
+
+
+def _emit(kind: str, rows: list[dict[str, Any]], form: str, columns: Sequence[str]) -> None:
+    common.emit({"schema": f"bayling_eval.{kind}/1", "rows": rows}, form, columns)
+
+
+def _data(selection: Selection, data: Path | None, quiet: bool) -> Path | None:
+    bundled = all(task.family in ("sample", "sample_questions") for task in selection.tasks)
+    return data if bundled else common.data_folder(data, quiet)
+
+
+def _wanted(suite: Suite, said: dict[str, Any]) -> list[Wanted]:
+    """Return the models of the command line, else the suite's; what was said on the former wins."""
+    ids, name = said.pop("models"), said.pop("name")
+    given = {key: value for key, value in said.items() if value not in (None, {})}
+    listed = [SuiteModel(id=one) for one in ids] or list(suite.models)
+    if not listed and given.get("backend") == "echo":
+        listed = [SuiteModel(id="echo")]
+    if not listed:
+        raise UserError(
+            f"no model for suite {suite.name}: give one with -m, or [[models]] in a file"
+        )
+    if name and len(listed) > 1:
+        raise UserError(f"--name {name} with {len(listed)} models: give one model")
+    found = []
+    for model in listed:
+        fields = {k: v for k, v in model.model_dump().items() if v not in (None, {})}
+        fields |= given | ({"name": name} if name else {})
+        fields["model_args"] = {**model.model_args, **given.get("model_args", {})}
+        found.append(Wanted(**fields))
+    return found
+
+
+def _say_templates(models: list[Model]) -> None:
+    for model in models:
+        if model.unused_template:
+            click.echo(
+                f"{model.name} has a chat template, which is not applied (as in lm-eval): "
+                "--apply-chat-template on applies it",
+                err=True,
+            )
+
+
+def _complete(models: list[Model], selection: Selection, order: run.Order) -> list[Any]:
+    """Return the cells that have all their answers; with shards the last one scores."""
+    found = run.cells(models, selection, order)
+    return [
+        cell
+        for cell in found
+        if order.shard.of == 1
+        or all(planned.answers_digest for planned in cell.plan().tasks.values())
+    ]
+
+
+def _judge(outcomes: list[run.Outcome], shard: Shard) -> None:
+    """Raise what the exit code shall say: the worst of the faults, or that answers are missing."""
+    faults = [outcome.fault for outcome in outcomes if outcome.fault]
+    if faults:
+        worst: BaylingError = max(faults, key=lambda fault: fault.exit_code)
+        more = f" (and {len(faults) - 1} more models)" if len(faults) > 1 else ""
+        raise type(worst)(f"{worst}{more}")
+    unfinished = [name for outcome in outcomes for name in outcome.unfinished]
+    if unfinished and shard.of == 1:
+        raise IncompleteError(
+            f"{len(unfinished)} tasks lack answers, {unfinished[0]} first: run again"
+        )

@@ -1,0 +1,119 @@
+"""What a run would ask, before anything is asked: requests, tokens, disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bayling_eval import responses, run
+from bayling_eval.adapter import Built
+from bayling_eval.backends.base import Request
+from bayling_eval.models import Model
+from bayling_eval.plan import Selection
+from bayling_eval.records import ModelFile
+from bayling_eval.requests import Progress, Target
+
+# Prompts of a cell that are tokenized to estimate the tokens of all.
+_SAMPLED = 200
+# A record without its answer, measured on the log of a run.
+_RECORD_BYTES = 330
+_BYTES_A_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One cell of a run that was not started."""
+
+    system: str
+    """Name of the system; with its digest where that is known."""
+    family: str
+    """Benchmark family."""
+    settings: str
+    """settings8."""
+    selection: str
+    """``all``, or the subset."""
+    tasks: int
+    """Tasks of the cell."""
+    languages: int
+    """Languages of the tasks."""
+    documents: int
+    """Documents asked about."""
+    requests: int
+    """Requests in all."""
+    missing: int | None
+    """Requests that would be asked now; null where the weights were never read."""
+    prompt_tokens: int | None
+    """Tokens of all prompts, estimated from a sample; null without a fast tokenizer."""
+    max_output_tokens: int
+    """Tokens that generation may make at most."""
+    disk_bytes: int
+    """Upper estimate of what the response log will take."""
+
+
+def forecast(
+    models: Sequence[Model], selection: Selection, order: run.Order, progress: Progress
+) -> list[Forecast]:
+    """Render every prompt and count; no weights are read and nothing is written.
+
+    Raises:
+        UserError: data or tasks that cannot be used.
+    """
+    found = []
+    for model in models:
+        file = model.known_file
+        stand_in = file or ModelFile(name=model.name, kind="checkpoint", digest="?" * 8, covers={})
+        for target in run.targets(model, selection, order, stand_in):
+            found.append(_cell(model, target, order, file is not None, progress))
+    return found
+
+
+def _cell(
+    model: Model, target: Target, order: run.Order, known: bool, progress: Progress
+) -> Forecast:
+    kept = responses.read(target.responses).answers if known else {}
+    sample: list[str] = []
+    documents = total = missing = most = 0
+    for task in target.tasks:
+        progress(task.name)
+        built = Built(task, target.prompting, order.data)
+        chosen = target.subset.of(len(built.docs))
+        documents += len(chosen)
+        for asked in built.ask(chosen):
+            total += len(asked.requests)
+            for request in asked.requests:
+                if request.request_id not in kept and order.shard.holds(task.name, asked.doc_id):
+                    missing += 1
+                    most += _most_tokens(request)
+        # The last document of each task, so that every language counts.
+        sample.append(asked.requests[0].context)
+    tokens = _mean_tokens(model, sample[:: max(1, len(sample) // _SAMPLED)])
+    return Forecast(
+        system=f"{target.model.name}@{target.model.model8}" if known else target.model.name,
+        family=target.family,
+        settings=target.settings.digest[:8],
+        selection=target.subset.name,
+        tasks=len(target.tasks),
+        languages=len(
+            {key for t in target.tasks for key in (t.src_lang, t.tgt_lang, t.lang) if key}
+        ),
+        documents=documents,
+        requests=total,
+        missing=missing if known else None,
+        prompt_tokens=None if tokens is None else round(tokens * (missing if known else total)),
+        max_output_tokens=most,
+        disk_bytes=missing * _RECORD_BYTES + most * _BYTES_A_TOKEN,
+    )
+
+
+def _most_tokens(request: Request) -> int:
+    return int((request.gen_kwargs or {}).get("max_gen_toks", 0))
+
+
+def _mean_tokens(model: Model, prompts: Sequence[str]) -> float | None:
+    path = model.checkpoint.folder / "tokenizer.json" if model.checkpoint else Path()
+    if not path.is_file() or not prompts:
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer: Any = Tokenizer.from_file(str(path))
+    return sum(len(one.ids) for one in tokenizer.encode_batch(list(prompts))) / len(prompts)

@@ -1,0 +1,57 @@
+"""Accuracies: means of what lm-eval's tasks say of each sample."""
+
+import importlib.metadata
+from collections.abc import Sequence
+
+import numpy as np
+
+from bayling_eval.errors import unknown
+from bayling_eval.metrics.base import Floats, MetricSpec, Segments, Statistics
+
+# How lm-eval's multiple-choice metrics divide the log-likelihood of a choice before choosing
+# (lm_eval/api/task.py, ConfigurableTask.process_results, 0.4.13).
+_NORMS = {
+    "acc": "none",
+    "acc_norm": "char",
+    "acc_bytes": "byte",
+    "acc_mutual_info": "unconditional",
+}
+
+
+class SampleMean:
+    """Mean of a per-sample metric of lm-eval, 0 to 1."""
+
+    higher_is_better = True
+    of_texts = False
+    _known = ("filter",)
+
+    def __init__(self, spec: MetricSpec) -> None:
+        """Set up; ``filter`` names one of the task's filter pipelines.
+
+        Raises:
+            UserError: another option.
+        """
+        for key, _ in spec.options:
+            if key not in self._known:
+                raise unknown(f"option of {spec.name}", key, self._known)
+        self.name = spec.name
+        self.filter = dict(spec.options).get("filter", "none")
+        self._written = str(spec)
+
+    def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
+        """Say what was averaged, and which lm-eval said it."""
+        norm = f"|norm:{_NORMS[self.name]}" if self.name in _NORMS else ""
+        version = importlib.metadata.version("lm-eval")
+        return f"agg:mean|filter:{self.filter}{norm}|version:lm-eval-{version}"
+
+    def statistics(self, segments: Segments) -> Statistics:
+        """Columns: value, 1."""
+        values = np.array(segments.values[self._written], dtype=np.float64)
+        columns = np.column_stack([values, np.ones_like(values)])
+        return Statistics(columns, self.signature("", ()))
+
+    def aggregate(self, sums: Floats) -> Floats:
+        """Divide the sum of the values by their number."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: Floats = sums[..., 0] / sums[..., 1]
+        return mean

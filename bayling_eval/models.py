@@ -1,0 +1,178 @@
+"""A model as asked for: what it is called, what it is, and under which settings it answers."""
+
+import functools
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bayling_eval import backends, checkpoints, store
+from bayling_eval.backends.base import BackendSpec
+from bayling_eval.errors import UserError, unknown
+from bayling_eval.provenance import digest
+from bayling_eval.records import ModelFile, Settings, SettingsFile
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+# These change how fast an answer comes, not the answer.
+_HARMLESS = ("batch_tokens", "delay", "device", "trace", "trust_remote_code")
+_NEEDS = {"transformers": ("torch", "transformers")}
+_PACKAGES = {"transformers": ("transformers", "torch", "tokenizers"), "echo": ()}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One model as the command line or a suite names it."""
+
+    id: str
+    """Folder or hub id; of the echo backend any name."""
+    name: str | None = None
+    """Name of the system; by default the last part of ``id``."""
+    backend: str = "transformers"
+    """Engine."""
+    revision: str | None = None
+    """Revision on the hub."""
+    adapter: str | None = None
+    """Folder of a LoRA adapter."""
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    """Engine arguments, dtype among them."""
+    gen_kwargs: Mapping[str, Any] | None = None
+    """Decoding that takes the place of the tasks'."""
+    apply_chat_template: Literal["auto", "on", "off"] = "auto"
+    """``auto`` is off, as in lm-eval, until a preset says otherwise."""
+    system_instruction: str | None = None
+    """System message."""
+    fewshot_as_multiturn: bool = False
+    """Whether each example is a turn of its own."""
+    seed: int = 1234
+    """Seed of sampling and of the choice of examples (lm-eval's default)."""
+    series: str | None = None
+    """Line of checkpoints."""
+    step: int | None = None
+    """Training step."""
+    tokens: int | None = None
+    """Training tokens seen."""
+
+
+class Model:
+    """A model that was found and passed every check that needs no engine."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        """Find and check the checkpoint; its weights are not read.
+
+        Raises:
+            UserError: an unknown backend or argument, or a checkpoint that cannot be used.
+        """
+        if wanted.backend not in backends.BACKENDS:
+            raise unknown("backend", wanted.backend, backends.BACKENDS)
+        for package in _NEEDS.get(wanted.backend, ()):
+            if importlib.util.find_spec(package) is None:
+                raise UserError(
+                    f"the {wanted.backend} backend needs {package}: "
+                    f"pip install 'bayling-eval[{wanted.backend}]'"
+                )
+        self.wanted = wanted
+        self.checkpoint: checkpoints.Checkpoint | None = None
+        if wanted.backend != "echo":
+            self.checkpoint = checkpoints.open_checkpoint(
+                wanted.id,
+                revision=wanted.revision,
+                trust_remote_code=wanted.model_args.get("trust_remote_code", False) is True,
+                adapter=self._adapter,
+                name=wanted.name,
+            )
+        self.name = wanted.name or (self.checkpoint.name if self.checkpoint else wanted.id)
+        store.check_name(self.name)
+        self.dtype = self._dtype()
+        if wanted.apply_chat_template == "on" and self.chat_template is None:
+            raise UserError(
+                f"{wanted.id} has no chat template: put its chat_template.jinja into the folder, "
+                "or take --apply-chat-template off"
+            )
+
+    @property
+    def _adapter(self) -> Path | None:
+        return Path(self.wanted.adapter) if self.wanted.adapter else None
+
+    @property
+    def chat_template(self) -> str | None:
+        """Return the text of the checkpoint's chat template."""
+        return self.checkpoint.chat_template if self.checkpoint else "echo"
+
+    @property
+    def unused_template(self) -> bool:
+        """Whether the checkpoint has a chat template that ``auto`` leaves out."""
+        chosen = self.wanted.apply_chat_template == "auto"
+        return bool(chosen and self.checkpoint and self.chat_template)
+
+    def _dtype(self) -> str:
+        named = self.wanted.model_args.get("dtype", "auto")
+        if named not in DTYPES:
+            raise unknown("dtype", str(named), DTYPES)
+        if named != "auto":
+            return str(named)
+        return self.checkpoint.dtype if self.checkpoint else "float32"
+
+    @functools.cached_property
+    def file(self) -> ModelFile:
+        """Return what the system is; this reads the weights, unless their digest is known.
+
+        Raises:
+            UserError: a file changed meanwhile: the checkpoint is still being written.
+        """
+        return self._file(self._covers())
+
+    @property
+    def known_file(self) -> ModelFile | None:
+        """Return what the system is where no weights have to be read for it."""
+        if self.checkpoint is None:
+            return self.file
+        covers = checkpoints.known_digest(self.checkpoint, self._adapter)
+        return self._file(covers) if covers else None
+
+    def _covers(self) -> dict[str, Any]:
+        if self.checkpoint is None:
+            return {"kind": "echo", "name": self.name}
+        return checkpoints.digest_covers(self.checkpoint, self._adapter)
+
+    def _file(self, covers: dict[str, Any]) -> ModelFile:
+        return ModelFile(
+            name=self.name,
+            kind="checkpoint" if self.checkpoint else "echo",
+            digest=digest(covers),
+            covers=covers,
+            series=self.wanted.series,
+            step=self.wanted.step,
+            tokens=self.wanted.tokens,
+        )
+
+    @property
+    def spec(self) -> BackendSpec:
+        """Return which engine to start."""
+        wanted = self.wanted
+        return BackendSpec(
+            backend=wanted.backend,
+            model=str(self.checkpoint.folder) if self.checkpoint else wanted.id,
+            dtype=self.dtype,
+            seed=wanted.seed,
+            model_args={k: v for k, v in wanted.model_args.items() if k != "dtype"},
+            adapter=wanted.adapter,
+        )
+
+    def settings(self, num_fewshot: int) -> SettingsFile:
+        """Return under which settings a task with so many examples is answered."""
+        wanted = self.wanted
+        chat = wanted.apply_chat_template == "on"
+        moving = {k: v for k, v in wanted.model_args.items() if k not in (*_HARMLESS, "dtype")}
+        settings = Settings(
+            num_fewshot=num_fewshot,
+            gen_kwargs=dict(wanted.gen_kwargs) if wanted.gen_kwargs else None,
+            chat_template=digest(self.chat_template)[:16] if chat else "off",
+            system_instruction=wanted.system_instruction,
+            fewshot_as_multiturn=wanted.fewshot_as_multiturn,
+            backend=wanted.backend,
+            dtype=self.dtype,
+            model_args=moving or None,
+            seed=wanted.seed,
+        )
+        return store.settings_file(settings, "bayling-eval", "lm-eval", *_PACKAGES[wanted.backend])

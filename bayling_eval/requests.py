@@ -1,0 +1,285 @@
+"""Requests are answered from the response log first; a backend is asked only for what is missing.
+
+So resuming is running again, and an answer that is kept is never asked for twice.
+"""
+
+import functools
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bayling_eval import provenance, responses, sources, store, tasks
+from bayling_eval.adapter import Built, Prompting
+from bayling_eval.backends.base import Answer, Backend, Request
+from bayling_eval.errors import UserError
+from bayling_eval.provenance import digest
+from bayling_eval.records import ModelFile, Plan, PlannedTask, Response, SettingsFile
+from bayling_eval.subsets import Subset
+from bayling_eval.tasks import Task
+
+Progress = Callable[[str], None]
+# What a power cut may cost; a kill of the process costs nothing that was answered.
+_SYNC_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A share of the documents: each belongs to exactly one of ``of`` shards."""
+
+    index: int = 1
+    """Number of the shard, from 1."""
+    of: int = 1
+    """How many there are."""
+
+    def holds(self, task: str, doc_id: int) -> bool:
+        """Return whether a document is in the shard; choices of a question stay together."""
+        return zlib.crc32(f"{task}/{doc_id}".encode()) % self.of == self.index - 1
+
+    @property
+    def writer(self) -> str:
+        """Name of the response file, which no other shard writes to."""
+        return "run.jsonl" if self.of == 1 else f"run-{self.index}-of-{self.of}.jsonl"
+
+
+WHOLE = Shard()
+
+
+@dataclass(frozen=True)
+class Target:
+    """One cell as a run wants it: who, how, on what."""
+
+    results: Path
+    model: ModelFile
+    settings: SettingsFile
+    prompting: Prompting
+    family: str
+    subset: Subset
+    tasks: tuple[Task, ...]
+
+    @property
+    def system(self) -> Path:
+        """Folder of the system."""
+        return self.results / f"{self.model.name}@{self.model.model8}"
+
+    @property
+    def settings_folder(self) -> Path:
+        """Folder of the settings, which all selections share."""
+        return self.system / self.family / self.settings.digest[:8]
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the cell."""
+        return self.settings_folder / self.subset.name
+
+    @property
+    def responses(self) -> Path:
+        """Folder of the response log."""
+        return self.settings_folder / "responses"
+
+    @property
+    def key(self) -> str:
+        """Who answers: model8 and settings8."""
+        return f"{self.model.model8}/{self.settings.digest[:8]}"
+
+    def plan(self) -> Plan:
+        """Return what is planned so far."""
+        path = self.folder / store.PLAN
+        return store.load(Plan, path) if path.is_file() else Plan(tasks={})
+
+
+def inputs_digest(task: Task, files: Sequence[sources.DataFile]) -> str | None:
+    """Return the digest of what a task's requests are made from; none where it cannot be known.
+
+    A task that reads its data by itself is built again each time, and its requests tell.
+    """
+    if task.family not in sources.SPLITS:
+        return None
+    return digest([tasks.digest(task), {file.path: file.sha256 for file in files}, _versions()])
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return provenance.versions("bayling-eval", "lm-eval")
+
+
+def data_files(task: Task, data: Path | None) -> tuple[sources.DataFile, ...]:
+    """Return the files that a task reads; none for a task that reads its data by itself."""
+    if task.family not in sources.SPLITS:
+        return ()
+    return sources.files_of(task.family, task.src_lang, task.tgt_lang, task.lang, data)
+
+
+def _documents(task: Task, data: Path | None) -> int:
+    if task.src_lang and task.tgt_lang:
+        return len(sources.parallel(task.family, task.src_lang, task.tgt_lang, data).sources)
+    split = sources.SPLITS[task.family]
+    return len(sources.choices(task.family, str(task.lang), split, data).rows)
+
+
+class Work:
+    """One cell while it is run: what is missing, and where the answers go."""
+
+    def __init__(self, target: Target, data: Path | None, shard: Shard) -> None:
+        """Plan the cell and read its log.
+
+        Raises:
+            UserError: data are missing, or another process works on the system.
+        """
+        self.target, self._data, self._shard = target, data, shard
+        self._inputs = {t.name: inputs_digest(t, data_files(t, data)) for t in target.tasks}
+        self._ids: dict[str, list[bytes]] = {}
+        self._log = responses.Log({}, ())
+        self.kept = self.answered = 0
+        self.todo = self._plan(self._read_log())
+
+    def _read_log(self) -> responses.Log:
+        log = responses.read(self.target.responses)
+        if not log.bad:
+            return log
+        for path in sorted({Path(where.rpartition(":")[0]) for where in log.bad}):
+            # What another shard is writing is read half done; it is that shard's to mend.
+            with suppress(UserError):
+                responses.quarantine(path)
+        return responses.read(self.target.responses)
+
+    def _plan(self, log: responses.Log) -> list[Task]:
+        """Return the tasks whose answers are not all known to be there."""
+        planned = self.target.plan().tasks
+        expected = sum(p.n_requests or 0 for p in planned.values() if p.answers_digest)
+        whole = len(log.answers) >= expected
+        return [
+            task
+            for task in self.target.tasks
+            if not (
+                whole
+                and (entry := planned.get(task.name))
+                and entry.answers_digest
+                and entry.inputs_digest
+                and entry.inputs_digest == self._inputs[task.name]
+            )
+        ]
+
+    def begin(self) -> None:
+        """Read the log again, now that nobody else writes, and save what is planned."""
+        target, self._log = self.target, self._read_log()
+        self.todo = self._plan(self._log)
+        with store.locked(target.system, wait=True):
+            store.save(target.system / store.MODEL, target.model)
+            store.save(target.settings_folder / store.SETTINGS, target.settings)
+            self._save([self._entry(task) for task in self.todo])
+
+    def _entry(self, task: Task) -> PlannedTask:
+        return PlannedTask(
+            task=task.name,
+            family=task.family,
+            src_lang=task.src_lang,
+            tgt_lang=task.tgt_lang,
+            lang=task.lang,
+            n=self._count(task),
+            answers_digest=None,
+            inputs_digest=self._inputs[task.name],
+        )
+
+    def _count(self, task: Task) -> int:
+        if task.family in sources.SPLITS:
+            rows = _documents(task, self._data)
+        else:
+            rows = len(Built(task, self.target.prompting, self._data).docs)
+        return len(self.target.subset.of(rows))
+
+    def _save(self, entries: Sequence[PlannedTask]) -> None:
+        before = self.target.plan().tasks
+        after = {**before, **{entry.task: entry for entry in entries}}
+        if after != before:
+            store.save(self.target.folder / store.PLAN, Plan(tasks=dict(sorted(after.items()))))
+
+    def missing(self, progress: Progress) -> Iterator[Request]:
+        """Render what is not done, task by task, and return the requests that are not answered."""
+        for task in self.todo:
+            progress(task.name)
+            built = Built(task, self.target.prompting, self._data)
+            ids = self._ids[task.name] = []
+            for asked in built.ask(self.target.subset.of(len(built.docs))):
+                ids += (bytes.fromhex(request.request_id) for request in asked.requests)
+                for request in asked.requests:
+                    if request.request_id in self._log.answers:
+                        self.kept += 1
+                    elif self._shard.holds(task.name, asked.doc_id):
+                        yield request
+
+    def finish(self) -> list[str]:
+        """Write which tasks have all their answers; return those that have not."""
+        log = responses.read(self.target.responses)
+        entries = [self._finished(task, log) for task in self.todo]
+        with store.locked(self.target.system, wait=True):
+            self._save(entries)
+        return [entry.task for entry in entries if entry.answers_digest is None]
+
+    def _finished(self, task: Task, log: responses.Log) -> PlannedTask:
+        entry = self.target.plan().tasks[task.name]
+        ids = [one.hex() for one in self._ids.get(task.name, ())]
+        if not ids or not all(one in log.answers for one in ids):
+            return entry
+        found = [log.answers[one] for one in ids]
+        update = {
+            "answers_digest": provenance.digest_lines(answer.answer for answer in found),
+            "n_requests": len(ids),
+            "n_too_long": sum(answer.finish_reason == "too_long" for answer in found),
+            "n_spanning": sum(answer.spans_join is True for answer in found),
+        }
+        return entry.model_copy(update=update)
+
+
+def answer(works: Sequence[Work], engine: Backend, shard: Shard, progress: Progress) -> None:
+    """Ask an engine for what is missing, all cells of a model in one stream, and log the answers.
+
+    The logs are locked before anything is written, so that a second run changes nothing.
+
+    Raises:
+        UserError: another process writes to a log.
+        RuntimeFault: the engine failed, or the disk is full; what was answered is kept.
+    """
+    owner: dict[str, Work] = {}
+    asked: set[str] = set()
+
+    def stream() -> Iterator[Request]:
+        for work in works:
+            for request in work.missing(progress):
+                # Selections of one cell share their log: 100 documents lie within all.
+                if request.request_id not in asked:
+                    asked.add(request.request_id)
+                    owner[request.request_id] = work
+                    yield request
+
+    with ExitStack() as stack:
+        writers = {
+            folder: stack.enter_context(responses.Writer(folder / shard.writer))
+            for folder in {work.target.responses for work in works}
+        }
+        for work in works:
+            work.begin()
+        synced = time.monotonic()
+        for found in stack.enter_context(closing(engine.answer(stream()))):
+            work = owner.pop(found.request_id)
+            writers[work.target.responses].append([_response(found, work.target.key)])
+            work.answered += 1
+            if time.monotonic() - synced > _SYNC_SECONDS:
+                for writer in writers.values():
+                    writer.sync()
+                synced = time.monotonic()
+
+
+def _response(found: Answer, key: str) -> Response:
+    return Response(
+        request_id=found.request_id,
+        key=key,
+        prompt_digest=found.prompt_digest,
+        answer=found.answer,
+        finish_reason=found.finish_reason,
+        prompt_tokens=found.prompt_tokens,
+        output_tokens=found.output_tokens,
+        spans_join=found.spans_join,
+    )

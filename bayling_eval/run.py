@@ -1,0 +1,184 @@
+"""Checkpoints to answers: models one after the other, each engine in a process of its own.
+
+Everything that the user can mend is found before the first engine is started.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bayling_eval import backends, requests, store, tasks
+from bayling_eval.adapter import Prompting
+from bayling_eval.backends.base import Backend
+from bayling_eval.backends.process import EngineProcess
+from bayling_eval.errors import BaylingError, UserError
+from bayling_eval.models import Model
+from bayling_eval.plan import Selection
+from bayling_eval.records import ModelFile
+from bayling_eval.requests import WHOLE, Progress, Shard, Target, Work
+from bayling_eval.subsets import Subset
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the user asked to be run."""
+
+    results: Path
+    """Folder of results."""
+    data: Path | None
+    """Data folder; none is the hub."""
+    shard: Shard = WHOLE
+    """Share of the documents."""
+    num_fewshot: int | None = None
+    """Examples for all tasks, in place of what suite and task say."""
+    limit: int | None = None
+    """Only the first documents of each task."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one model."""
+
+    system: str
+    """Label of the system."""
+    kept: int
+    """Requests that the log had answers to."""
+    answered: int
+    """Requests that the engine answered."""
+    seconds: float
+    """Time that answering took, with loading the model."""
+    unfinished: tuple[str, ...]
+    """Tasks that still lack answers: other shards have them."""
+    too_long: dict[str, int]
+    """Prompts that exceed the context, by task."""
+    spanning: dict[str, int]
+    """Requests with a token that spans the join of context and continuation, by task."""
+    fault: BaylingError | None = None
+    """Why it stopped."""
+
+
+def targets(
+    model: Model, selection: Selection, order: Order, file: ModelFile | None = None
+) -> list[Target]:
+    """Return the cells that a model and a selection make.
+
+    The weights are read for their digest, unless ``file`` says what the system is.
+    """
+    cells: dict[tuple[str, int, Subset], dict[str, tasks.Task]] = {}
+    for entry in selection.entries:
+        subset = entry.subset if order.limit is None else Subset(order.limit)
+        for task in entry.tasks:
+            shots = next(
+                n for n in (order.num_fewshot, entry.num_fewshot, task.num_fewshot) if n is not None
+            )
+            cells.setdefault((task.family, shots, subset), {})[task.name] = task
+    found = []
+    for (family, shots, subset), named in cells.items():
+        settings = model.settings(shots)
+        found.append(
+            Target(
+                results=order.results,
+                model=file or model.file,
+                settings=settings,
+                prompting=Prompting.of(settings.settings),
+                family=family,
+                subset=subset,
+                tasks=tuple(named.values()),
+            )
+        )
+    return found
+
+
+def run(
+    models: Sequence[Model],
+    selection: Selection,
+    order: Order,
+    progress: Callable[[str], Progress],
+) -> list[Outcome]:
+    """Answer what is missing; a model that fails does not stop the others.
+
+    ``progress`` makes, for the name of a system, a function that shows what is worked on.
+
+    Raises:
+        UserError: data, tasks or checkpoints that cannot be used, before any engine is started.
+    """
+    _check_names(models)
+    planned = [
+        (
+            model,
+            [Work(target, order.data, order.shard) for target in targets(model, selection, order)],
+        )
+        for model in models
+    ]
+    return [_run_model(model, works, order, progress(model.name)) for model, works in planned]
+
+
+def _check_names(models: Sequence[Model]) -> None:
+    names = [f"{model.name}@{model.file.model8}" for model in models]
+    for model, name in zip(models, names, strict=True):
+        settings = {m.settings(0).digest for m, n in zip(models, names, strict=True) if n == name}
+        if len(settings) < names.count(name):
+            raise UserError(f"{model.wanted.id} is named twice: name each model once")
+
+
+def _run_model(model: Model, works: Sequence[Work], order: Order, progress: Progress) -> Outcome:
+    started = time.monotonic()
+    todo = [work for work in works if work.todo]
+    fault: BaylingError | None = None
+    unfinished: list[str] = []
+    try:
+        if todo:
+            log = todo[0].target.system / f"engine-{order.shard.writer.removesuffix('.jsonl')}.log"
+            with _engine(model, log) as engine:
+                requests.answer(todo, engine, order.shard, progress)
+    except BaylingError as error:
+        fault = error
+    if not fault:
+        unfinished = [name for work in todo for name in work.finish()]
+    return Outcome(
+        system=f"{model.name}@{model.file.model8}",
+        kept=sum(work.kept for work in works),
+        answered=sum(work.answered for work in works),
+        seconds=time.monotonic() - started,
+        unfinished=tuple(unfinished),
+        too_long=_noted(works, "n_too_long"),
+        spanning=_noted(works, "n_spanning"),
+        fault=fault,
+    )
+
+
+@contextmanager
+def _engine(model: Model, log: Path) -> Iterator[Backend]:
+    if model.checkpoint is None:
+        yield backends.load(model.spec)
+        return
+    with EngineProcess(model.spec, log) as engine:
+        yield engine
+
+
+def _noted(works: Sequence[Work], field: str) -> dict[str, int]:
+    found = {}
+    for work in works:
+        planned = work.target.plan().tasks
+        for task in work.target.tasks:
+            entry = planned.get(task.name)
+            if entry and (count := getattr(entry, field)):
+                found[task.name] = count
+    return found
+
+
+def cells(models: Sequence[Model], selection: Selection, order: Order) -> list[store.Cell]:
+    """Return the stored cells of a run, for scoring."""
+    wanted = {
+        (target.system.name, target.family, target.settings.digest[:8], target.subset.name)
+        for model in models
+        for target in targets(model, selection, order)
+    }
+    return [
+        cell
+        for system in store.systems(order.results)
+        for cell in system.cells()
+        if (system.label, cell.family, cell.settings8, cell.selection) in wanted
+    ]
