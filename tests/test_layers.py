@@ -29,7 +29,7 @@ HOMES = {
     "lm_eval": {"adapter", "strict_check"},
     "datasets": {"hub"},
     "sacrebleu": {"metrics"},
-    "jinja2": {"adapter", "report", "strict_check"},
+    "jinja2": {"adapter", "backends", "report", "strict_check"},
     "pandas": {"aggregate", "report"},
     "pyarrow": {"tables"},
     "click": {"cli"},
