@@ -100,20 +100,30 @@ class Outcome:
 def _hooked() -> None:
     """Give lm-eval a sandboxed template environment that compiles each template once.
 
-    Task code calls ``utils.apply_template`` through the module, so that two attributes are enough.
+    Task code calls ``utils.apply_template`` through the module, so that an attribute is enough.
     In lm-eval's own environment ``{{ lipsum.__globals__ }}`` reaches ``os``.
     """
     from jinja2 import BaseLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from lm_eval import utils
+    from lm_eval.api import task
 
     env = ImmutableSandboxedEnvironment(
         loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True
     )
     env.filters.update(utils.env.filters)
-    compiled = functools.cache(env.from_string)
+
+    @functools.cache
+    def compiled(text: str) -> Any:
+        template = env.from_string(text)
+        # Jinja walks a ChainMap of globals at each rendering: 20 of its 30 us.
+        template.globals = dict(template.globals)
+        return template
+
     utils.env = env
-    utils.apply_template = lambda template, doc: compiled(template).render(**doc)
+    utils.apply_template = lambda template, doc: compiled(template).render(doc)
+    # Used for the decoding of each request alone, which nobody changes: 30 us.
+    task.deepcopy = dict
 
 
 def build(task: Task) -> Any:

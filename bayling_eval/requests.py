@@ -131,6 +131,7 @@ class Work:
         self.target, self._data, self._shard = target, data, shard
         self._inputs = {t.name: inputs_digest(t, data_files(t, data)) for t in target.tasks}
         self._ids: dict[str, list[bytes]] = {}
+        self.log_folder = target.responses
         self._log = responses.Log({}, ())
         self.kept = self.answered = 0
         self.todo = self._plan(self._read_log())
@@ -257,14 +258,14 @@ def answer(works: Sequence[Work], engine: Backend, shard: Shard, progress: Progr
     with ExitStack() as stack:
         writers = {
             folder: stack.enter_context(responses.Writer(folder / shard.writer))
-            for folder in {work.target.responses for work in works}
+            for folder in {work.log_folder for work in works}
         }
         for work in works:
             work.begin()
         synced = time.monotonic()
         for found in stack.enter_context(closing(engine.answer(stream()))):
             work = owner.pop(found.request_id)
-            writers[work.target.responses].append([_response(found, work.target.key)])
+            writers[work.log_folder].append([_response(found, work.target.key)])
             work.answered += 1
             if time.monotonic() - synced > _SYNC_SECONDS:
                 for writer in writers.values():

@@ -96,7 +96,7 @@ def request_id(
 
 def encode(response: Response) -> str:
     """Return one line of the log."""
-    text = json.dumps(response.model_dump(), ensure_ascii=True, separators=(",", ":"))[:-1]
+    text = json.dumps(response.__dict__, ensure_ascii=True, separators=(",", ":"))[:-1]
     return f'{text}{_MARK.decode()}{zlib.crc32(text.encode()):08x}"}}\n'
 
 

@@ -235,3 +235,45 @@ def fresh(text: Any) -> Any:
         dtype="float32",
     )
     return LlamaForCausalLM(config)
+
+
+@torch.no_grad()
+def outputs(model: Any, text: Any, found: Sequence[Example]) -> list[str]:
+    """Return the greedy answers to prompts, as the tasks of the sample ask for them."""
+    model.eval()
+    prompts = [ids(text, one.prompt) for one in found]
+    order = sorted(range(len(found)), key=lambda index: len(prompts[index]))
+    answers = [""] * len(found)
+    for at in range(0, len(order), 2 * BATCH):
+        part = order[at : at + 2 * BATCH]
+        width = max(len(prompts[index]) for index in part)
+        gaps = [width - len(prompts[index]) for index in part]
+        tokens = torch.tensor(
+            [
+                [text.pad_token_id] * gap + prompts[index]
+                for index, gap in zip(part, gaps, strict=True)
+            ]
+        )
+        mask = torch.tensor([[0] * gap + [1] * (width - gap) for gap in gaps])
+        made = model.generate(tokens, attention_mask=mask, max_new_tokens=96, do_sample=False)
+        decoded = text.batch_decode(made[:, width:], skip_special_tokens=True)
+        for index, answer in zip(part, decoded, strict=True):
+            answers[index] = answer.split("\n")[0].strip()
+    return answers
+
+
+@torch.no_grad()
+def accuracy(model: Any, text: Any, found: Sequence[Example]) -> float:
+    """Return the share of questions whose right choice is the likeliest, as ``acc`` has it."""
+    model.eval()
+    right = 0
+    for one in found:
+        prompt = ids(text, one.prompt)
+        sums = []
+        for choice in one.choices:
+            answer = ids(text, choice)
+            logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+            chosen = logits.log_softmax(-1).gather(1, torch.tensor(answer)[:, None])
+            sums.append(float(chosen.sum()))
+        right += one.answer == one.choices[sums.index(max(sums))] + EOS
+    return right / len(found)

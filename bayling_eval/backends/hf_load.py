@@ -143,8 +143,8 @@ def check_args(model_args: Mapping[str, Any]) -> None:
             raise unknown("model argument", name, _MODEL_ARGS)
         kind, wanted = _MODEL_ARGS[name]
         least = 0 if name == "prefix_token_id" else 1
-        # type, not isinstance: True is an int.
-        if type(value) is not kind or (isinstance(value, int) and value < least):
+        given = type(value)  # not isinstance: True is an int
+        if given is not kind or (kind is int and value < least):
             raise UserError(f"model argument {name} is {value!r}: it has to be {wanted}")
 
 
