@@ -2,14 +2,14 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help check test accept clean
+.PHONY: help check test accept demo clean
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/'
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[transformers]' --group dev
 	touch $@
 
 check: .venv/ready ## lint, format and types
@@ -19,6 +19,9 @@ check: .venv/ready ## lint, format and types
 
 test: .venv/ready ## the tests; real benchmark files are looked for in $BAYLING_DATA, else ../shared/data
 	$(BIN)/pytest -n 2
+
+demo: .venv/ready ## three tiny checkpoints over 101 languages; ends with the path of the page
+	$(BIN)/bayling-eval demo
 
 accept: .venv/ready ## what must be seen to hold on real data, end to end
 	$(BIN)/python scripts/accept/run_all.py

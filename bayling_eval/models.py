@@ -5,11 +5,12 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bayling_eval import backends, checkpoints, store
 from bayling_eval.backends.base import BackendSpec
 from bayling_eval.errors import UserError, unknown
+from bayling_eval.plan import Chat
 from bayling_eval.provenance import digest
 from bayling_eval.records import ModelFile, Settings, SettingsFile
 
@@ -38,7 +39,7 @@ class Wanted:
     """Engine arguments, dtype among them."""
     gen_kwargs: Mapping[str, Any] | None = None
     """Decoding that takes the place of the tasks'."""
-    apply_chat_template: Literal["auto", "on", "off"] = "auto"
+    apply_chat_template: Chat = "auto"
     """``auto`` is off, as in lm-eval, until a preset says otherwise."""
     system_instruction: str | None = None
     """System message."""
@@ -84,11 +85,7 @@ class Model:
         self.name = wanted.name or (self.checkpoint.name if self.checkpoint else wanted.id)
         store.check_name(self.name)
         self.dtype = self._dtype()
-        if wanted.apply_chat_template == "on" and self.chat_template is None:
-            raise UserError(
-                f"{wanted.id} has no chat template: put its chat_template.jinja into the folder, "
-                "or take --apply-chat-template off"
-            )
+        self._template(wanted.apply_chat_template)
 
     @property
     def _adapter(self) -> Path | None:
@@ -98,6 +95,17 @@ class Model:
     def chat_template(self) -> str | None:
         """Return the text of the checkpoint's chat template."""
         return self.checkpoint.chat_template if self.checkpoint else "echo"
+
+    def _template(self, chosen: Chat) -> str:
+        """Return the digest of the chat template that is applied, or ``off``."""
+        if chosen != "on":
+            return "off"
+        if self.chat_template is None:
+            raise UserError(
+                f"{self.wanted.id} has no chat template: put its chat_template.jinja into the "
+                "folder, or take --apply-chat-template off"
+            )
+        return digest(self.chat_template)[:16]
 
     @property
     def unused_template(self) -> bool:
@@ -159,15 +167,20 @@ class Model:
             adapter=wanted.adapter,
         )
 
-    def settings(self, num_fewshot: int) -> SettingsFile:
-        """Return under which settings a task with so many examples is answered."""
+    def settings(self, num_fewshot: int, chat: Chat | None = None) -> SettingsFile:
+        """Return under which settings a task with so many examples is answered.
+
+        ``chat`` is what the suite says of the task, in place of what is said of the model.
+
+        Raises:
+            UserError: the checkpoint has no chat template to apply.
+        """
         wanted = self.wanted
-        chat = wanted.apply_chat_template == "on"
         moving = {k: v for k, v in wanted.model_args.items() if k not in (*_HARMLESS, "dtype")}
         settings = Settings(
             num_fewshot=num_fewshot,
             gen_kwargs=dict(wanted.gen_kwargs) if wanted.gen_kwargs else None,
-            chat_template=digest(self.chat_template)[:16] if chat else "off",
+            chat_template=self._template(chat or wanted.apply_chat_template),
             system_instruction=wanted.system_instruction,
             fewshot_as_multiturn=wanted.fewshot_as_multiturn,
             backend=wanted.backend,

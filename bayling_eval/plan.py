@@ -45,6 +45,8 @@ class SuiteTasks(BaseModel):
     """Examples in the prompt; by default what the task says, else none."""
     selection: SuiteSelection | None = None
     """Ask only a seeded subset of the documents: ``{n = 100, seed = 7}``."""
+    apply_chat_template: Chat | None = None
+    """``on``, ``off`` or ``auto`` for these tasks, in place of what is said of a model."""
 
 
 class SuiteModel(BaseModel):
@@ -136,6 +138,8 @@ class Entry:
     """Examples in the prompt; null for what the task says."""
     subset: Subset = ALL
     """Documents to ask."""
+    chat: Chat | None = None
+    """Whether the chat template is applied; null for what is said of a model."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ def selected(
             raise UserError(f"{where}no task of {entry.use} has one of {langs!r}")
         named = tuple(t for t in chosen if fnmatch.fnmatchcase(t.name, only_tasks or "*"))
         subset = Subset(entry.selection.n, entry.selection.seed) if entry.selection else ALL
-        entries.append(Entry(named, entry.num_fewshot, subset))
+        entries.append(Entry(named, entry.num_fewshot, subset, entry.apply_chat_template))
     if not any(entry.tasks for entry in entries):
         known = {task.name for entry in suite.tasks for task in _tasks(entry, None, include)}
         raise unknown("task of this suite", str(only_tasks), known)

@@ -15,7 +15,7 @@ from bayling_eval.backends.base import Backend
 from bayling_eval.backends.process import EngineProcess
 from bayling_eval.errors import BaylingError, UserError
 from bayling_eval.models import Model
-from bayling_eval.plan import Selection
+from bayling_eval.plan import Chat, Selection
 from bayling_eval.records import ModelFile
 from bayling_eval.requests import WHOLE, Progress, Shard, Target, Work
 from bayling_eval.subsets import Subset
@@ -66,17 +66,17 @@ def targets(
 
     The weights are read for their digest, unless ``file`` says what the system is.
     """
-    cells: dict[tuple[str, int, Subset], dict[str, tasks.Task]] = {}
+    cells: dict[tuple[str, int, Subset, Chat | None], dict[str, tasks.Task]] = {}
     for entry in selection.entries:
         subset = entry.subset if order.limit is None else Subset(order.limit)
         for task in entry.tasks:
             shots = next(
                 n for n in (order.num_fewshot, entry.num_fewshot, task.num_fewshot) if n is not None
             )
-            cells.setdefault((task.family, shots, subset), {})[task.name] = task
+            cells.setdefault((task.family, shots, subset, entry.chat), {})[task.name] = task
     found = []
-    for (family, shots, subset), named in cells.items():
-        settings = model.settings(shots)
+    for (family, shots, subset, chat), named in cells.items():
+        settings = model.settings(shots, chat)
         found.append(
             Target(
                 results=order.results,

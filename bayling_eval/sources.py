@@ -28,6 +28,13 @@ SPLITS = {
 }
 """The split that a family's tasks are evaluated on."""
 
+NOTICES = dict.fromkeys(
+    ("sample", "sample_questions"),
+    "the sample is 16 sentences a language, written for the demo and not reviewed by native "
+    "speakers; the demo's checkpoints were trained on it, so that their scores mean nothing",
+)
+"""What a reader of scores must know first, by family."""
+
 CHOICE_SPLITS = {"sample_questions": ("test",), "xcopa": ("val", "test")}
 """The splits of each multiple-choice benchmark, the evaluated one last."""
 

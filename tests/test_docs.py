@@ -30,7 +30,11 @@ def test_the_page_of_commands_is_what_the_commands_say():
 
 @pytest.mark.parametrize(
     ("heading", "model"),
-    [("## Keys of the file", plan.Suite), ("## Keys of `[[tasks]]`", plan.SuiteTasks)],
+    [
+        ("## Keys of the file", plan.Suite),
+        ("## Keys of `[[tasks]]`", plan.SuiteTasks),
+        ("## Keys of `[[models]]`", plan.SuiteModel),
+    ],
 )
 def test_every_key_of_a_suite_is_documented(heading, model):
     text = (CHECKOUT / "docs" / "suites.md").read_text(encoding="utf-8")

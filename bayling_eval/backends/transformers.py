@@ -88,8 +88,9 @@ class Transformers:
             self._model.config, self._tokenizer
         )
         self._eos = eos_ids(self._model, self._tokenizer)
+        # Padding is masked, but needs an embedding; a [PAD] added to the tokenizer alone has none.
         pads = (self._tokenizer.pad_token_id, self._tokenizer.eos_token_id, 0)
-        self._pad = next(pad for pad in pads if pad is not None)
+        self._pad = next(pad for pad in pads if pad is not None and pad < self._rows)
         eos = self._tokenizer.eos_token_id
         self._eos_text = None if eos is None else self._tokenizer.decode([eos])
         # generate() fills what a GenerationConfig leaves open from the model's own, such as
@@ -116,8 +117,7 @@ class Transformers:
                 yield _too_long(request, item.text, pair.start, pair.spans_join)
             else:
                 rows.setdefault(pair.ids[:-1], []).append(item)
-        size = partial(_longest_scored)
-        for batch in batches(list(rows.values()), size, self._budget):
+        for batch in batches(list(rows.values()), _width, self._budget):
             yield from self._in_memory(batch, self._score)
 
     @torch.inference_mode()
@@ -278,7 +278,7 @@ class Transformers:
             parts += [part[half:], part[:half]]
 
 
-def _longest_scored(row: list[_Scored]) -> int:
+def _width(row: list[_Scored]) -> int:
     return len(row[0].pair.ids) - 1
 
 

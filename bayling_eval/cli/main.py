@@ -14,6 +14,7 @@ from bayling_eval.errors import BaylingError, RuntimeFault, UserError, unknown
 
 # In the order of the average workflow. The help line stands here so that `--help` imports no verb.
 VERBS = {
+    "demo": "Run bundled checkpoints on bundled sentences, and write their report.",
     "run": "Ask checkpoints what a suite needs, only what is missing.",
     "import": "Make an outside system's outputs a system.",
     "score": "Score systems, or add a metric; no engine is needed.",

@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from bayling_eval import __version__, aggregate, metrics, statistics, store
+from bayling_eval import __version__, aggregate, metrics, sources, statistics, store
 from bayling_eval.compare import MARKS, Comparisons, minimum_effect
 from bayling_eval.provenance import versions
 from bayling_eval.records import Comparison, MacroRow, Score, Settings
@@ -51,6 +51,12 @@ class Report:
         return metrics.HEADLINE if metrics.HEADLINE in self.metrics else self.metrics[0]
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """Metrics with a table of their own: the headline, and one of the other kind of task."""
+        other = (name for name in self.metrics if view.noun(name) != view.noun(self.headline))
+        return (self.headline, *([first] if (first := next(other, None)) else []))
+
+    @property
     def systems(self) -> tuple[System, ...]:
         """The candidate, then each baseline."""
         return (self.found[0].candidate, *(pair.baseline for pair in self.found))
@@ -72,8 +78,10 @@ def write(report: Report, reports: Path) -> Path:
     """
     report = replace(report, found=tuple(_relabelled(report)))
     scores = [[r for c in system.cells() for r in status_rows(c)] for system in report.systems]
-    lines = aggregate.lines(report.headline, [pair.rows for pair in report.found], scores)
-    shown = samples.collect(report.systems[:2], [line.row for line in lines])
+    found = [pair.rows for pair in report.found]
+    lines = {name: aggregate.lines(name, found, scores) for name in report.tables}
+    rows = [line.row for line in lines[report.headline]]
+    shown = samples.collect(report.systems[:2], rows)
     told = _provenance(report, scores)
     folder = reports / report.name
     for name, table in _tables(report, scores).items():
@@ -258,14 +266,16 @@ def _missing(report: Report) -> list[dict[str, Any]]:
 
 def _render(
     report: Report,
-    lines: Sequence[aggregate.Line],
+    lines: Mapping[str, Sequence[aggregate.Line]],
     shown: samples.Samples,
     told: Mapping[str, Any],
 ) -> str:
     css, script = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     pairs = list(zip(report.names[1:], report.found, strict=True))
     order = sorted(report.metrics, key=lambda name: name != report.headline)
-    table = view.rows(lines, report.headline, report.trials)
+    rows = {name: view.rows(own, name, report.trials) for name, own in lines.items()}
+    tasks = [row.line.row.task for own in rows.values() for row in own]
+    row_ids = dict(zip(tasks, _ids("dir", tasks), strict=True))
     sampled = [one.row.task for one in shown.directions]
     return (
         _template()
@@ -276,16 +286,17 @@ def _render(
             policy=_policy(css, script),
             headline=report.headline,
             names=report.names,
-            lines=lines,
-            counts=summary.counts(line.row for line in lines),
+            counts=summary.counts(line.row for line in lines[report.headline]),
+            notices=sorted({sources.NOTICES[f] for f in _families(lines) if f in sources.NOTICES}),
             overview={
                 metric: [s for name, pair in pairs for s in summary.summaries(pair, name, metric)]
                 for metric in order
             },
             tests=told["tests"][report.metrics.index(report.headline)]["tests"],
-            columns=view.columns(lines, report.names, report.headline),
-            rows=table,
-            row_ids=_ids("dir", [row.line.row.task for row in table]),
+            columns={name: view.columns(own, report.names, name) for name, own in lines.items()},
+            rows=rows[report.headline],
+            tables=rows,
+            row_ids=row_ids,
             sample_ids=dict(zip(sampled, _ids("samples", sampled), strict=True)),
             signature_ids={
                 (m["metric"], m["signature"]): f"sig{number}"
@@ -300,6 +311,10 @@ def _render(
         )
         .lstrip()
     )
+
+
+def _families(lines: Mapping[str, Sequence[aggregate.Line]]) -> set[str]:
+    return {line.row.family for own in lines.values() for line in own}
 
 
 def _template() -> jinja2.Template:
@@ -321,6 +336,7 @@ def _template() -> jinja2.Template:
         verdicts_of=summary.verdicts,
         better=view.better,
         effect=view.effect,
+        noun_of=view.noun,
         number=view.number,
         sign=view.sign,
         interval=view.interval,

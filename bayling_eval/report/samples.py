@@ -143,7 +143,7 @@ def collect(pair: Sequence[System], rows: Sequence[Comparison]) -> Samples:
     Raises:
         UserError: texts or statistics of a system are damaged or do not belong together.
     """
-    rows = [row for row in rows if row.delta is not None]
+    rows = [row for row in rows if row.delta is not None and row.tgt_lang]
     if not rows:
         return Samples((), PICKS, 0, ())
     with ExitStack() as stack:

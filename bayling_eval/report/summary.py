@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bayling_eval.compare import Comparisons, group_of
 from bayling_eval.records import Comparison, MacroRow, Verdict
-from bayling_eval.report.view import PIVOTS, WORDS, name_of
+from bayling_eval.report.view import PIVOTS, WORDS, name_of, noun
 
 _ALWAYS: tuple[Verdict, ...] = ("regressed", "improved")
 
@@ -53,7 +53,8 @@ def summaries(pair: Comparisons, baseline: str, metric: str) -> list[Summary]:
     for family in families:
         own = [row for row in rows if row.family == family]
         groups = sorted(
-            {group_of(row.src_lang, row.tgt_lang) for row in own}, key=lambda g: (g == "other", g)
+            {group_of(row.src_lang, row.tgt_lang) for row in own if row.tgt_lang},
+            key=lambda g: (g == "other", g),
         )
         prefix = f"{family}: " if len(families) > 1 else ""
         # A group that holds all directions would only repeat them.
@@ -64,7 +65,7 @@ def summaries(pair: Comparisons, baseline: str, metric: str) -> list[Summary]:
                 Summary(
                     baseline,
                     metric,
-                    prefix + (only or _group_text(group, groups)),
+                    prefix + (only or _group_text(group, groups, noun(metric))),
                     group == "all",
                     counts(members),
                     macro.get(f"{family} {group}"),
@@ -75,11 +76,11 @@ def summaries(pair: Comparisons, baseline: str, metric: str) -> list[Summary]:
     return found
 
 
-def _group_text(group: str, groups: Sequence[str]) -> str:
+def _group_text(group: str, groups: Sequence[str], row: str) -> str:
     if group == "other":
         return "Other directions"
     if group == "all":
-        only = f" ({_group_text(groups[0], ())})" if len(groups) == 1 else ""
-        return f"All directions{only if groups != ['other'] else ''}"
+        only = f" ({_group_text(groups[0], (), row)})" if len(groups) == 1 else ""
+        return f"All {row}s{only if groups != ['other'] else ''}"
     source, _, target = group.partition("-")
     return f"{PIVOTS.get(source, 'X')} → {PIVOTS.get(target, 'X')}"

@@ -26,8 +26,13 @@ _TITLES = {
     "chrf++": "chrF++",
     "empty_rate": "Empty outputs",
     "length_ratio": "Length ratio",
+    "acc": "Accuracy",
+    "acc_norm": "Accuracy, by characters",
+    "acc_bytes": "Accuracy, by bytes",
 }
-_PERCENT = frozenset({"empty_rate"})
+_PERCENT = frozenset(
+    {"empty_rate", "acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"}
+)
 PIVOTS = {"eng_Latn": "English", "zho_Hans": "Chinese (Simplified)"}
 # Tints deepen at these multiples of the metric's minimum effect.
 _DEEPER = (3, 8)
@@ -117,6 +122,11 @@ def better(metric: str) -> str:
     return "" if found is None else "higher" if found else "lower"
 
 
+def noun(metric: str) -> str:
+    """Return what a row under a metric is: a ``direction``, or any other ``task``."""
+    return "direction" if metrics.make(metrics.MetricSpec(metric)).of_texts else "task"
+
+
 def effect(metric: str) -> str:
     """Return the smallest difference that is called regressed or improved: ``0.5 chrF++``."""
     size = minimum_effect(metric)
@@ -168,7 +178,9 @@ def tongue(key: str | None) -> Tongue | None:
 def name_of(row: Comparison) -> str:
     """Return a direction in English: ``English → Czech``."""
     source, target = tongue(row.src_lang), tongue(row.tgt_lang or row.lang)
-    return f"{source.name} → {target.name}" if source and target else row.task
+    if source and target:
+        return f"{source.name} → {target.name}"
+    return f"{row.family}, {target.name}" if target else row.task
 
 
 def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Column]:
@@ -178,7 +190,7 @@ def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Co
         Column(f"Δ {head}", f"against {names[1]}", sorted=order),
         Column("Verdict", f"against {names[1]}", "rank"),
         Column("p", "Holm-adjusted"),
-        Column("n", "segments"),
+        Column("n", "segments" if noun(metric) == "direction" else "documents"),
         Column(names[0], f"{head}, candidate"),
         *(Column(name, f"{head}, baseline") for name in names[1:]),
     ]

@@ -1,4 +1,4 @@
-"""The transformers engine against lm-eval's own, on a tiny random model made on the spot."""
+"""The transformers engine's answers against lm-eval's own."""
 
 import dataclasses
 import itertools
@@ -8,150 +8,33 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lm_eval.api.instance import Instance
-from lm_eval.models.huggingface import HFLM
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tiny_model import (
+    CHAT,
+    PAIRS,
+    PROMPTS,
+    TEMPLATE,
+    ask,
+    ask_stock,
+    generation,
+    load_stock,
+    make,
+    make_metaspace_tokenizer,
+    make_tokenizer,
+    save,
+    scoring,
+)
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
 )
 
 from bayling_eval.backends.base import BackendSpec, Request, prompt_digest
 from bayling_eval.backends.transformers import Transformers
-from bayling_eval.errors import RuntimeFault, UserError
+from bayling_eval.errors import UserError
 
-TEXT = [
-    "the cat sat on a mat and saw seven small birds over there",
-    "Question: where is the cat?\nAnswer: on the mat.\n\nQuestion: who saw it?\nAnswer: a bird.",
-    "die Katze saß auf einer Matte und sah sieben kleine Vögel dort",
-] * 20
-TEMPLATE = (
-    "{{ bos_token }}{% for m in messages %}"
-    "{% if m['role'] == 'system' and SYSTEMLESS %}{{ raise_exception('no system') }}{% endif %}"
-    "[{{ m['role'] }}] {{ m['content'] }}"
-    "{% if not loop.last or add_generation_prompt %}\n{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
-)
-CHAT = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "where is it?"}]
-PROMPTS = [
-    "the cat",
-    "Question: where is the cat?\nAnswer:",
-    "Question: who?\n\nAnswer: 那只猫 😀\n",
-    "die Vögel saß auf \u2028 x",
-    "<s>the cat sat on",
-    "trailing space ",
-]
-
-
-def make_tokenizer():
-    raw = Tokenizer(models.BPE())
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    raw.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<s>", "</s>", "<|end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    raw.train_from_iterator(TEXT, trainer)
-    raw.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", raw.token_to_id("<s>"))]
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, **{"bos_token": "<s>", "eos_token": "</s>"}
-    )
-    tokenizer.chat_template = TEMPLATE.replace("SYSTEMLESS", "false")
-    return tokenizer
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model")
-    tokenizer = make_tokenizer()
-    tokenizer.save_pretrained(path)
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=256,
-        bos_token_id=0,
-        eos_token_id=1,
-        initializer_range=0.4,
-    )
-    model = LlamaForCausalLM(config)
-    # What checkpoints bring along and lm-eval leaves in: it must not reach the engine.
-    model.generation_config.eos_token_id = [1, 2]
-    model.save_pretrained(path)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def engine(folder):
-    return Transformers(BackendSpec("transformers", folder, model_args={"device": "cpu"}))
-
-
-@pytest.fixture(scope="module")
-def stock(folder):
-    return HFLM(
-        pretrained=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
-        tokenizer=AutoTokenizer.from_pretrained(folder),
-        batch_size=1,
-        logits_cache=False,  # see test_lm_evals_cache_scores_the_wrong_token
-    )
-
-
-def make(folder, **args):
-    return Transformers(BackendSpec("transformers", folder, model_args={"device": "cpu", **args}))
-
-
-def generation(text, name=None, chat=False, **gen_kwargs):
-    return Request(name or text, "generate_until", text, chat, gen_kwargs=gen_kwargs)
-
-
-def scoring(context, continuation):
-    return Request(f"{context}|{continuation}", "loglikelihood", context, False, continuation)
-
-
-def ask(engine, requests):
-    """Answers in the order of the requests."""
-    found = {a.request_id: a for a in engine.answer(iter(requests))}
-    assert set(found) == {r.request_id for r in requests}
-    return [found[r.request_id] for r in requests]
-
-
-def ask_stock(stock, requests):
-    args = [
-        (r.context, dict(r.gen_kwargs) if r.gen_kwargs is not None else r.continuation)
-        for r in requests
-    ]
-    instances = [
-        Instance(r.kind, {}, a, i) for i, (r, a) in enumerate(zip(requests, args, strict=True))
-    ]
-    return getattr(stock, requests[0].kind)(instances, disable_tqdm=True)
+pytest_plugins = ["tiny_fixtures"]
 
 
 # Log-likelihood
-
-
-PAIRS = [
-    ("the cat sat on", " a mat"),
-    ("the cat sat on", " the"),
-    ("the cat sat on ", "a mat"),
-    ("Question: where is the cat?\nAnswer: ", " on the mat"),
-    ("Question: who?\n\n", "a bird"),
-    ("", "the cat sat"),
-    ("", "<s>the cat"),
-    ("<s>the cat", " sat"),
-    ("猫", " 那只猫 😀"),
-    ("die Katze", " saß auf einer Matte und sah sieben kleine Vögel dort"),
-    *[("Question: where?\nAnswer:", f" {letter}") for letter in "ABCD"],
-]
 
 
 def test_log_likelihoods_are_lm_evals(engine, stock):
@@ -250,6 +133,20 @@ def test_without_logits_to_keep_the_scores_are_the_same(folder, engine):
         assert json.loads(a.answer) == pytest.approx(json.loads(b.answer), abs=1e-5)
 
 
+@pytest.mark.parametrize("add_bos_token", [True, False])
+@pytest.mark.parametrize("prefix_token_id", [None, 1, 7])
+def test_bos_and_prefix_are_lm_evals(folder, add_bos_token, prefix_token_id):
+    chosen = {} if prefix_token_id is None else {"prefix_token_id": prefix_token_id}
+    ours = make(folder, add_bos_token=add_bos_token, **chosen)
+    theirs = load_stock(folder, add_bos_token=add_bos_token, prefix_token_id=prefix_token_id)
+    requests = [scoring(*pair) for pair in PAIRS]
+    expected = ask_stock(theirs, requests)
+    found = [json.loads(a.answer)[0] for a in ask(ours, requests)]
+    assert found == pytest.approx([nats for nats, _ in expected], abs=1e-4)
+    made = [generation(p, max_gen_toks=6) for p in PROMPTS]
+    assert [a.answer for a in ask(ours, made)] == ask_stock(theirs, made)
+
+
 # Generation
 
 
@@ -260,6 +157,18 @@ def test_generations_are_lm_evals(engine, stock, until):
     ours = [a.answer for a in ask(engine, requests)]
     assert ours == ask_stock(stock, requests)
     assert len(set(ours)) > 3
+
+
+def test_metaspace_and_byte_fallback_are_lm_evals(tmp_path):
+    stock = load_stock(save(tmp_path, make_metaspace_tokenizer()))
+    engine = make(str(tmp_path))
+    for until in ([], ["\n"], [" the", "a"]):
+        requests = [generation(p, until=until, max_gen_toks=20) for p in PROMPTS]
+        assert [a.answer for a in ask(engine, requests)] == ask_stock(stock, requests)
+    requests = [scoring(*pair) for pair in PAIRS]
+    ours, theirs = ask(engine, requests), ask_stock(stock, requests)
+    found = [json.loads(a.answer)[0] for a in ours]
+    assert found == pytest.approx([nats for nats, _ in theirs], abs=1e-4)
 
 
 @pytest.mark.parametrize("new_turn", [True, False])
@@ -379,11 +288,11 @@ def test_a_prompt_is_never_cut(folder):
 
 
 def test_the_context_of_the_config_is_the_limit(engine):
-    requests = [generation("the " * n, f"{n}", max_gen_toks=256) for n in (1, 200, 300)]
-    short, long, longer = ask(engine, requests)
-    assert short.output_tokens <= 256 - short.prompt_tokens
-    assert long.output_tokens <= 256 - long.prompt_tokens
-    assert longer.finish_reason == "too_long"
+    requests = [generation("the " * n, f"{n}", max_gen_toks=256) for n in (1, 40, 90, 200)]
+    *answers, longest = ask(engine, requests)
+    for answer in answers:
+        assert answer.finish_reason == "stop" or answer.output_tokens == 96 - answer.prompt_tokens
+    assert longest.finish_reason == "too_long"
 
 
 def test_an_answer_does_not_depend_on_its_companions(engine):
@@ -462,180 +371,3 @@ def test_a_sample_depends_on_its_request_and_the_seed_alone(folder, engine):
     assert [a.answer for a in ask(engine, again)] != [a.answer for a in together]
     other = Transformers(BackendSpec("transformers", folder, seed=5, model_args={"device": "cpu"}))
     assert ask(other, requests) != together
-
-
-# Batches and memory
-
-
-def test_windows_and_small_batches_answer_all(folder, engine):
-    requests = [generation(p, max_gen_toks=4) for p in PROMPTS]
-    requests += [scoring(*pair) for pair in PAIRS]
-    small = make(folder, batch_tokens=1)
-    for ours, theirs in zip(ask(engine, requests), ask(small, requests), strict=True):
-        if ours.finish_reason:
-            assert ours == theirs
-        else:
-            assert json.loads(ours.answer) == pytest.approx(json.loads(theirs.answer), abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory"),
-        MemoryError(),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-    ],
-    ids=repr,
-)
-def test_out_of_memory_halves_the_batch(engine, monkeypatch, error):
-    requests = [generation(p, max_gen_toks=4) for p in PROMPTS]
-    expected, forward = ask(engine, requests), engine._model.forward
-    sizes = []
-
-    def small_only(input_ids, **kwargs):
-        sizes.append(len(input_ids))
-        if len(input_ids) > 2:
-            raise error
-        return forward(input_ids, **kwargs)
-
-    monkeypatch.setattr(engine._model, "forward", small_only)
-    assert ask(engine, requests) == expected
-    assert sizes[:3] == [6, 3, 1]
-
-
-def test_one_prompt_that_does_not_fit_names_the_settings(engine, monkeypatch):
-    def never(input_ids, **kwargs):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(engine._model, "forward", never)
-    for request in (generation("the cat"), scoring("the", " cat")):
-        with pytest.raises(RuntimeFault, match="--model-args.*batch_tokens=8192"):
-            ask(engine, [request])
-
-
-def test_other_faults_are_left_alone(engine, monkeypatch):
-    def broken(input_ids, **kwargs):
-        raise RuntimeError("shapes do not match")
-
-    monkeypatch.setattr(engine._model, "forward", broken)
-    with pytest.raises(RuntimeError, match="shapes"):
-        ask(engine, [scoring("the", " cat")])
-
-
-def test_logits_that_are_no_numbers_are_a_fault(engine, monkeypatch):
-    def nan(ids, logits_to_keep, **kwargs):
-        return SimpleNamespace(logits=torch.full((1, len(logits_to_keep), 9999), float("nan")))
-
-    monkeypatch.setattr(engine._model, "forward", nan)
-    with pytest.raises(RuntimeFault, match="not numbers.*--dtype"):
-        ask(engine, [scoring("the", " cat")])
-
-
-# What users get wrong
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        ({"batch_token": 5}, "unknown model argument 'batch_token'. Did you mean 'batch_tokens'"),
-        ({"batch_tokens": "many"}, "batch_tokens is 'many': it has to be a whole number"),
-        ({"batch_tokens": True}, "batch_tokens is True"),
-        ({"max_length": 0}, "max_length is 0"),
-        ({"add_bos_token": "yes"}, "add_bos_token is 'yes'"),
-        ({"device": "warp"}, "no such device"),
-        ({"device": "cuda:99"}, "no such GPU"),
-    ],
-    ids=repr,
-)
-def test_a_wrong_model_argument_is_a_user_error(folder, args, message):
-    with pytest.raises(UserError, match=message):
-        make(folder, **args)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"temprature": 1}, "unknown decoding option 'temprature'. Did you mean 'temperature'"),
-        ({"max_length": 9}, "unknown decoding option 'max_length'"),
-        ({"max_gen_toks": 0}, "max_gen_toks is 0"),
-        ({"top_p": 1.5}, "top_p is 1.5"),
-        ({"until": [1]}, "until is"),
-        ({"do_sample": True}, "needs a temperature"),
-        ({"do_sample": True, "temperature": 1.0, "num_beams": 2}, "beams are searched"),
-    ],
-    ids=repr,
-)
-def test_a_wrong_decoding_option_is_a_user_error(engine, options, message):
-    with pytest.raises(UserError, match=message):
-        ask(engine, [generation("the cat", **options)])
-
-
-def test_an_unknown_dtype_is_a_user_error(folder):
-    with pytest.raises(UserError, match="unknown dtype 'float8'"):
-        Transformers(BackendSpec("transformers", folder, dtype="float8"))
-
-
-def test_a_folder_without_a_model_is_a_user_error(folder, tmp_path):
-    with pytest.raises(UserError, match="cannot load the tokenizer"):
-        make(str(tmp_path))
-    make_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="cannot load the model"):
-        make(str(tmp_path))
-
-
-def test_missing_weights_are_a_user_error(folder, tmp_path):
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    weights = {k: v for k, v in model.state_dict().items() if "layers.1.mlp" not in k}
-    model.save_pretrained(tmp_path, state_dict=weights)
-    make_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="3 weights are missing, such as model.layers.1.mlp"):
-        make(str(tmp_path))
-
-
-def grown(folder, tmp_path, special):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(["<new>"], special_tokens=special)
-    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    return len(tokenizer)
-
-
-def test_a_tokenizer_larger_than_the_embedding_is_a_user_error(folder, tmp_path):
-    n = grown(folder, tmp_path, special=False)
-    with pytest.raises(UserError, match=f"has {n} tokens, the embedding {n - 1} rows"):
-        make(str(tmp_path))
-
-
-def test_a_special_token_beyond_the_embedding_counts_when_it_is_used(folder, tmp_path):
-    n = grown(folder, tmp_path, special=True)
-    engine = make(str(tmp_path))
-    assert ask(engine, [generation("the cat", max_gen_toks=2)])
-    with pytest.raises(UserError, match=f"'<new>', number {n - 1}"):
-        ask(engine, [generation("the <new> cat", max_gen_toks=2)])
-
-
-def test_an_adapter_needs_peft(folder, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "peft", None)
-    with pytest.raises(UserError, match="pip install peft"):
-        Transformers(BackendSpec("transformers", folder, adapter="somewhere"))
-
-
-@pytest.mark.parametrize("add_bos_token", [True, False])
-@pytest.mark.parametrize("prefix_token_id", [None, 1, 7])
-def test_bos_and_prefix_are_lm_evals(folder, add_bos_token, prefix_token_id):
-    chosen = {} if prefix_token_id is None else {"prefix_token_id": prefix_token_id}
-    ours = make(folder, add_bos_token=add_bos_token, **chosen)
-    theirs = HFLM(
-        pretrained=ours._model,
-        tokenizer=ours._tokenizer,
-        add_bos_token=add_bos_token,
-        prefix_token_id=prefix_token_id,
-        batch_size=1,
-        logits_cache=False,  # see test_lm_evals_cache_scores_the_wrong_token
-    )
-    requests = [scoring(*pair) for pair in PAIRS]
-    expected = ask_stock(theirs, requests)
-    found = [json.loads(a.answer)[0] for a in ask(ours, requests)]
-    assert found == pytest.approx([nats for nats, _ in expected], abs=1e-4)
-    made = [generation(p, max_gen_toks=6) for p in PROMPTS]
-    assert [a.answer for a in ask(ours, made)] == ask_stock(theirs, made)

@@ -1,0 +1,163 @@
+"""Prompts, filters and per-sample metrics are those of stock lm-eval, which runs beside."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import sentences, write_lines
+from own_tasks import TASKS, write_task
+from stock_lm_eval import Case, answer, evaluate, plain
+
+from bayling_eval import tasks
+from bayling_eval.adapter import Asked, Built, Outcome, Prompting
+from bayling_eval.tasks import Task
+
+SYSTEM = "Antworte kurz."
+PROMPTINGS = {
+    "zero": Prompting(),
+    "one": Prompting(num_fewshot=1, system_instruction=SYSTEM),
+    "three": Prompting(num_fewshot=3, seed=7),
+    "decoding": Prompting(gen_kwargs={"temperature": 0.5, "do_sample": True, "until": ["."]}),
+    "chat": Prompting(chat=True),
+    "chat-turns": Prompting(
+        num_fewshot=2, chat=True, fewshot_as_multiturn=True, system_instruction=SYSTEM
+    ),
+    "chat-one-turn": Prompting(num_fewshot=2, chat=True, system_instruction=SYSTEM, seed=0),
+}
+TRANSLATION = "flores200_eng_Latn-deu_Latn"
+LIMIT = 25
+
+
+def case_of(task: Task, prompting: Prompting, data: Path | None = None, **options) -> Case:
+    """Return how stock lm-eval is asked for the same as the adapter."""
+    return Case(
+        path=str(task.path),
+        options={
+            "num_fewshot": prompting.num_fewshot,
+            "system_instruction": prompting.system_instruction,
+            "apply_chat_template": prompting.chat,
+            "fewshot_as_multiturn": prompting.fewshot_as_multiturn,
+            "gen_kwargs": dict(prompting.gen_kwargs) if prompting.gen_kwargs else None,
+            "fewshot_random_seed": prompting.seed,
+            **options,
+        },
+        data=str(data or ""),
+    )
+
+
+def given(asked: Asked) -> list[str]:
+    """Answer a document's requests as the model of ``stock_lm_eval`` does."""
+    repeats = [n for one in asked.instances for n in range(one.repeats)]
+    found = []
+    for request, occurrence in zip(asked.requests, repeats, strict=True):
+        generates = request.kind == "generate_until"
+        rest = request.gen_kwargs if generates else request.continuation
+        said = answer(request.kind, request.context, rest, occurrence)
+        found.append(said if generates else json.dumps(said))
+    return found
+
+
+def sent(asked: Asked) -> list[list]:
+    """Return what a document's requests hand to the engine."""
+    return [
+        [r.context, dict(r.gen_kwargs) if r.kind == "generate_until" else r.continuation]
+        for r in asked.requests
+    ]
+
+
+def by_pipeline(samples: list[dict]) -> dict[str, dict[int, dict]]:
+    found: dict[str, dict[int, dict]] = {}
+    for sample in samples:
+        found.setdefault(sample["filter"], {})[sample["doc_id"]] = sample
+    return found
+
+
+def assert_same(built: Built, asked: list[Asked], samples: list[dict]) -> list[Outcome]:
+    """Hold requests, filtered answers and values of a task against stock lm-eval's."""
+    pipelines = by_pipeline(samples)
+    first = next(iter(pipelines.values()))
+    assert [one.doc_id for one in asked] == list(first)
+    for one, sample in zip(asked, first.values(), strict=True):
+        assert plain(one.doc) == sample["doc"]
+        repeats = len(sample["resps"][0])
+        assert sent(one) == [args for args in sample["arguments"] for _ in range(repeats)]
+    outcomes = list(built.outcomes(asked, [given(one) for one in asked]))
+    for one, outcome in zip(asked, outcomes, strict=True):
+        expected = {
+            (metric, name): value
+            for name, rows in pipelines.items()
+            for metric, value in rows[one.doc_id]["values"].items()
+        }
+        assert {key: plain(value) for key, value in outcome.values.items()} == expected
+        for name, rows in pipelines.items():
+            filtered = [instance.filtered_resps[name] for instance in one.instances]
+            assert plain(filtered) == rows[one.doc_id]["filtered_resps"]
+        assert plain([one.resps for one in one.instances]) == first[one.doc_id]["resps"]
+    return outcomes
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> dict[str, Task]:
+    """Every form of a task."""
+    folder = tmp_path_factory.mktemp("own")
+    return {name: write_task(folder, name) for name in TASKS}
+
+
+@pytest.fixture(scope="module")
+def flores(tmp_path_factory) -> Path:
+    """A data folder with 12 invented sentences in two languages."""
+    data = tmp_path_factory.mktemp("data")
+    for lang in ("eng_Latn", "deu_Latn"):
+        path = data / "flores200" / "flores200_dataset" / "devtest" / f"{lang}.devtest"
+        write_lines(path, sentences(lang, n=12))
+    return data
+
+
+@pytest.fixture(scope="module")
+def stock(own, flores, tmp_path_factory) -> dict[str, list[dict]]:
+    """What stock lm-eval logs for each task under each prompting."""
+    cases = {
+        f"{name} {how}": case_of(task, prompting)
+        for name, task in own.items()
+        for how, prompting in PROMPTINGS.items()
+    }
+    translation = tasks.find(TRANSLATION)
+    for how, prompting in TRANSLATIONS.items():
+        cases[f"{TRANSLATION} {how}"] = case_of(translation, prompting, flores)
+    return evaluate(cases, tmp_path_factory.mktemp("stock"))
+
+
+TRANSLATIONS = {**PROMPTINGS, "five": Prompting(num_fewshot=5)}
+
+
+@pytest.mark.parametrize("how", PROMPTINGS)
+@pytest.mark.parametrize("name", TASKS)
+def test_every_form_of_a_task_is_asked_and_scored_as_in_stock_lm_eval(name, how, own, stock):
+    built = Built(own[name], PROMPTINGS[how], None)
+    outcomes = assert_same(built, list(built.ask()), stock[f"{name} {how}"])
+    assert len(outcomes) == (5 if name == "processed" else 8)
+
+
+@pytest.mark.parametrize("how", TRANSLATIONS)
+def test_translation_is_asked_and_scored_as_in_stock_lm_eval(how, flores, stock):
+    built = Built(tasks.find(TRANSLATION), TRANSLATIONS[how], flores)
+    asked = list(built.ask())
+    assert len(asked) == 12
+    assert_same(built, asked, stock[f"{TRANSLATION} {how}"])
+
+
+def test_the_forms_differ_in_what_is_asked_and_scored(own, stock):
+    """Guard: a form or a prompting that stock lm-eval ignored would compare nothing."""
+    zero = {name: stock[f"{name} zero"] for name in own}
+    asked = [json.dumps([s["arguments"] for s in samples]) for samples in zero.values()]
+    # Same test documents, but another pool of shots, other filters or another form of the target.
+    same_prompt = {
+        "generate": ("first_n", "inline_shots", "several_targets", "same_split", "no_pool"),
+    }
+    alike = sum(len(group) for group in same_prompt.values())
+    assert len(set(asked)) >= len(own) - alike - 5
+    for name in own:
+        prompts = {json.dumps(stock[f"{name} {how}"][0]["arguments"]) for how in PROMPTINGS}
+        assert len(prompts) >= len(PROMPTINGS) - 1
+    values = {json.dumps(s["values"]) for samples in zero.values() for s in samples}
+    assert len(values) > 20
