@@ -9,6 +9,8 @@ import functools
 import json
 import logging
 import os
+import random
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,9 +35,11 @@ FAULTS = (
     NameError,
     OSError,
     RuntimeError,
+    StopIteration,
     SyntaxError,
     TypeError,
     ValueError,
+    re.error,
     yaml.YAMLError,
 )
 OUTPUT_TYPES = ("generate_until", "multiple_choice", "loglikelihood")
@@ -150,9 +154,12 @@ class Built:
         """
         self.task, self._prompting = task, prompting
         with quiet(), environment("BAYLING_DATA", data), _explained(task):
+            _seed()
             self._built = build(task)
             self._set_up()
             self.docs: Sequence[Any] = list(self._built.eval_docs)
+            self._draws = _draws()
+            self._check()
         if self._built.OUTPUT_TYPE not in OUTPUT_TYPES:
             raise UserError(
                 f"{task.path}: {task.name} is of type {self._built.OUTPUT_TYPE}, which cannot be "
@@ -167,6 +174,14 @@ class Built:
             built.set_config("generation_kwargs", dict(prompting.gen_kwargs), update=True)
         built.set_fewshot_seed(prompting.seed)
 
+    def _check(self) -> None:
+        """Find what lm-eval would find after everything is answered: choices and filters."""
+        if self.docs:
+            self._choices(self.docs[0])
+        for pipeline in self._built._filters:
+            for make in pipeline.filters:
+                make()
+
     def ask(self, chosen: Collection[int] | None = None) -> Iterator[Asked]:
         """Render the prompts of the documents ``chosen`` (all of them by default), in order.
 
@@ -176,6 +191,7 @@ class Built:
             UserError: a template of the task cannot be rendered.
         """
         self._built.set_fewshot_seed(self._prompting.seed)
+        _draws(self._draws)
         wanted = range(len(self.docs)) if chosen is None else frozenset(chosen)
         with _explained(self.task):
             for doc_id, doc in enumerate(self.docs):
@@ -241,6 +257,8 @@ class Built:
             UserError: the task's own code fails on an answer.
         """
         built = self._built
+        if not asked:
+            return
         instances = [instance for one in asked for instance in one.instances]
         for one, texts in zip(asked, answers, strict=True):
             given = iter(texts)
@@ -272,13 +290,45 @@ class Built:
         """Return what is asked, with its choices, and the right answer, as people read them."""
         built, choices = self._built, self._choices(asked.doc)
         text, target = built.doc_to_text(asked.doc), built.doc_to_target(asked.doc)
-        if isinstance(target, int) and choices:
-            target = choices[target]
-        question = text if isinstance(text, str) else asked.requests[0].context
-        return question + "".join(f"\n- {choice}" for choice in choices), _text(target)
+        if isinstance(text, int):
+            # As in Winogrande: the choices come first, and the target goes on after each.
+            text, target = _text(target), text
+        question = text + "".join(f"\n- {choice}" for choice in choices)
+        targets = target if isinstance(target, list) else [target]
+        # lm-eval scores a number without a choice as wrong.
+        return question, _text(
+            [
+                choices[one] if isinstance(one, int) and 0 <= one < len(choices) else one
+                for one in targets
+            ]
+        )
 
     def _choices(self, doc: Any) -> list[str]:
-        return self._built.doc_to_choice(doc) if self._built.config.doc_to_choice else []
+        if not self._built.config.doc_to_choice:
+            return []
+        choices = self._built.doc_to_choice(doc)
+        if not isinstance(choices, list):
+            raise TypeError(f"doc_to_choice gives {choices!r:.60}, which is no list")
+        return choices
+
+
+def _seed() -> None:
+    """Seed what task code draws from, as ``simple_evaluate`` does: GPQA shuffles its choices."""
+    import numpy as np
+    from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
+
+    random.seed(DEFAULT_RANDOM_SEED)
+    np.random.seed(DEFAULT_OTHER_SEED)  # noqa: NPY002
+
+
+def _draws(state: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
+    """Return where the global generators stand, or put them there."""
+    import numpy as np
+
+    if state is not None:
+        random.setstate(state[0])
+        np.random.set_state(state[1])  # noqa: NPY002
+    return random.getstate(), np.random.get_state()  # noqa: NPY002
 
 
 def _as_messages(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -309,8 +359,9 @@ def _explained(task: Task) -> Iterator[None]:
     except UserError as fault:
         raise UserError(f"{task.name}: {fault}") from fault
     except (*FAULTS, jinja2.TemplateError) as fault:
+        said = " ".join(str(fault).split())
         raise UserError(
-            f"{task.path}: lm-eval cannot run {task.name} ({type(fault).__name__}: {fault}): "
+            f"{task.path}: lm-eval cannot run {task.name} ({type(fault).__name__}: {said}): "
             "mend the file"
         ) from fault
 

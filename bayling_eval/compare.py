@@ -180,7 +180,8 @@ def _without(row: Comparison, sides: tuple[Side, Side], found: tuple[Rows, Rows]
     elif others:
         reason = f"{name}: not scored as asked, only as {' and '.join(others)}"
     else:
-        reason = f"{name}: {absent.reasons.get(row.task, f'no {row.metric} score')}"
+        why = absent.reasons.get(row.task) or absent.partial.get(row.task)
+        reason = f"{name}: {why or f'no {row.metric} score'}"
     return row.model_copy(update={"reason": reason})
 
 

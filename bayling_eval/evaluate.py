@@ -174,8 +174,13 @@ def _origin(planned: PlannedTask, order: Order) -> Origin:
     return Origin.of(planned, order.data, order.include)
 
 
-def _fits(spec: MetricSpec, planned: PlannedTask) -> bool:
-    return metrics.make(spec).of_texts == (planned.tgt_lang is not None)
+def _fits(metric: str, task: Task) -> bool:
+    """Return whether a metric is for a task: for translations those of texts, else its own."""
+    spec = MetricSpec.parse(metric)
+    of_texts = metrics.make(spec).of_texts
+    if of_texts or task.tgt_lang is not None:
+        return of_texts and task.tgt_lang is not None
+    return spec.name in task.metrics and dict(spec.options).get("filter", "none") in task.filters
 
 
 def _default(task: Task) -> list[str]:
@@ -200,15 +205,17 @@ def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
         kept = {job: before.stored[job] for job in had if same and job in before.stored}
         return _Work(planned, tuple(had), kept, None)
     origin = _origin(planned, order)
-    jobs = [] if order.reset else had
+    asked_for = [str(spec) for spec in order.metrics if _fits(str(spec), origin.task)]
+    # What is asked for may be of another kind of task alone: then nothing is forgotten here.
+    forgotten = order.reset and (asked_for or not order.metrics)
+    jobs = [] if forgotten else [job for job in had if _fits(job.metric, origin.task)]
     for job in jobs:
         references.choose(planned, origin.references, [",".join(job.references)])
     if order.metrics or order.references or not jobs:
         last = [",".join(jobs[-1].references)] if jobs else []
         asked = order.references or last
         chosen = references.choose(planned, origin.references, asked)
-        specs = [str(spec) for spec in order.metrics if _fits(spec, planned)]
-        specs = specs if order.metrics else _default(origin.task)
+        specs = asked_for if order.metrics else _default(origin.task)
         jobs = [*jobs, *(Job(task=name, metric=s, references=chosen) for s in specs)]
     files = {file.path: file.sha256 for file in origin.files}
     same = same and then is not None and then.data_files == files

@@ -43,7 +43,7 @@ class Forecast:
     missing: int | None
     """Requests that would be asked now; null where the weights were never read."""
     prompt_tokens: int | None
-    """Tokens of all prompts, estimated from a sample; null without a fast tokenizer."""
+    """Tokens of the prompts to ask, estimated from a sample; null without a fast tokenizer."""
     max_output_tokens: int
     """Tokens that generation may make at most."""
     disk_bytes: int
@@ -62,15 +62,25 @@ def forecast(
     for model in models:
         file = model.known_file
         stand_in = file or ModelFile(name=model.name, kind="checkpoint", digest="?" * 8, covers={})
+        # Selections of one cell share their log: what one asks the next one need not.
+        asked: dict[Path, set[str]] = {}
         for target in run.targets(model, selection, order, stand_in):
-            found.append(_cell(model, target, order, file is not None, progress))
+            before = asked.setdefault(target.responses, set())
+            if file:
+                before |= responses.read(target.responses).answers.keys()
+            found.append(_cell(model, target, order, file is not None, before, progress))
     return found
 
 
 def _cell(
-    model: Model, target: Target, order: run.Order, known: bool, progress: Progress
+    model: Model,
+    target: Target,
+    order: run.Order,
+    known: bool,
+    before: set[str],
+    progress: Progress,
 ) -> Forecast:
-    kept = responses.read(target.responses).answers if known else {}
+    """Count one cell; ``before`` need not be asked, and what the cell would ask is added to it."""
     sample: list[str] = []
     documents = total = missing = most = 0
     for task in target.tasks:
@@ -78,14 +88,17 @@ def _cell(
         built = Built(task, target.prompting, order.data)
         chosen = target.subset.of(len(built.docs))
         documents += len(chosen)
+        last = ""
         for asked in built.ask(chosen):
             total += len(asked.requests)
+            last = asked.requests[0].context
             for request in asked.requests:
-                if request.request_id not in kept and order.shard.holds(task.name, asked.doc_id):
+                if request.request_id not in before and order.shard.holds(task.name, asked.doc_id):
+                    before.add(request.request_id)
                     missing += 1
                     most += _most_tokens(request)
         # The last document of each task, so that every language counts.
-        sample.append(asked.requests[0].context)
+        sample.append(last)
     tokens = _mean_tokens(model, sample[:: max(1, len(sample) // _SAMPLED)])
     return Forecast(
         system=f"{target.model.name}@{target.model.model8}" if known else target.model.name,
@@ -99,7 +112,7 @@ def _cell(
         documents=documents,
         requests=total,
         missing=missing if known else None,
-        prompt_tokens=None if tokens is None else round(tokens * (missing if known else total)),
+        prompt_tokens=None if tokens is None else round(tokens * missing),
         max_output_tokens=most,
         disk_bytes=missing * _RECORD_BYTES + most * _BYTES_A_TOKEN,
     )

@@ -151,17 +151,15 @@ class Work:
         planned = self.target.plan().tasks
         expected = sum(p.n_requests or 0 for p in planned.values() if p.answers_digest)
         whole = len(log.answers) >= expected
-        return [
-            task
-            for task in self.target.tasks
-            if not (
-                whole
-                and (entry := planned.get(task.name))
-                and entry.answers_digest
-                and entry.inputs_digest
-                and entry.inputs_digest == self._inputs[task.name]
-            )
-        ]
+        todo, self.kept = [], 0
+        for task in self.target.tasks:
+            entry = planned.get(task.name)
+            inputs = entry.inputs_digest if entry and entry.answers_digest else None
+            if entry and whole and inputs and inputs == self._inputs[task.name]:
+                self.kept += entry.n_requests or 0
+            else:
+                todo.append(task)
+        return todo
 
     def begin(self) -> None:
         """Read the log again, now that nobody else writes, and save what is planned."""

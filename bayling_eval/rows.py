@@ -19,7 +19,8 @@ def status_rows(cell: Cell) -> list[Score]:
     scored = manifest.tasks if manifest else {}
     again = f"run `bayling-eval score {cell.system.name}`"
     found = cell.scores()
-    damaged = f"{SCORES} is not what its manifest names" if manifest and not found else None
+    lost = manifest and manifest.jobs and not found
+    damaged = f"{SCORES} is not what its manifest names" if lost else None
     rows = []
     for row in found:
         planned = plan.tasks.get(row.task)

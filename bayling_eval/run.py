@@ -133,10 +133,9 @@ def _run_model(model: Model, works: Sequence[Work], order: Order, progress: Prog
             log = todo[0].target.system / f"engine-{order.shard.writer.removesuffix('.jsonl')}.log"
             with _engine(model, log) as engine:
                 requests.answer(todo, engine, order.shard, progress)
+        unfinished = [name for work in todo for name in work.finish()]
     except BaylingError as error:
         fault = error
-    if not fault:
-        unfinished = [name for work in todo for name in work.finish()]
     return Outcome(
         system=f"{model.name}@{model.file.model8}",
         kept=sum(work.kept for work in works),

@@ -9,6 +9,7 @@ from bayling_eval.metrics import Metric
 from bayling_eval.records import PlannedTask, Score
 from bayling_eval.rows import status_rows
 from bayling_eval.store import Cell, System
+from bayling_eval.subsets import Subset
 from bayling_eval.tables import Stored
 
 QUALITY = ("chrf++", "chrf", "bleu", "acc", "acc_norm", "acc_bytes", "exact_match")
@@ -32,6 +33,8 @@ class Side:
     """All signatures of a task under a metric, those not asked for too."""
     reasons: Mapping[str, str]
     """Why a planned task has no value."""
+    partial: Mapping[str, str]
+    """Why the value of a task does not speak for all of it, so that it is not compared."""
     stored: Mapping[tuple[str, str, str], Stored]
     """Statistics by task, metric and signature."""
 
@@ -64,9 +67,13 @@ def pairs(
     """
     systems = (candidate, baseline)
     cells = sorted({(c.family, c.selection) for system in systems for c in system.cells()})
+    # A look into a family (--limit) says nothing beside what was asked in whole.
+    looks = {cell for cell in cells if Subset.parse(cell[1]).partial}
+    whole = {family for family, selection in set(cells) - looks}
     return [
         (_side(candidate, cell, made, chosen), _side(baseline, cell, made, chosen))
         for cell in cells
+        if cell not in looks or cell[0] not in whole
     ]
 
 
@@ -80,15 +87,18 @@ def _side(
             f"{system.name} has {len(cells)} settings for {named[0]}: write one of {labels}"
         )
     if not cells:
-        return Side(system, None, {}, {}, {}, {}, {})
+        return Side(system, None, {}, {}, {}, {}, {}, {})
     cell = cells[0]
     planned = cell.plan().tasks
     scores: dict[tuple[str, str], dict[str, Score]] = {}
     signatures: dict[tuple[str, str], list[str]] = {}
     reasons: dict[str, str] = {}
+    partial: dict[str, str] = {}
     for row in status_rows(cell):
         if row.status == "stale" or row.metric is None:
             reasons[row.task] = row.reason or row.status
+        if row.status == "partial":
+            partial[row.task] = row.reason or row.status
         if row.status == "ok":
             signatures.setdefault((row.task, str(row.metric)), []).append(str(row.signature))
         for written, metric in made.items() if row.status == "ok" else ():
@@ -97,7 +107,7 @@ def _side(
     names = sorted({metric.name for metric in made.values()})
     stored = tables.read_statistics(cell.verified(store.STATISTICS), names) if scores else []
     by_row = {(s.task, s.metric, s.signature): s for s in stored}
-    return Side(system, cell, planned, scores, signatures, reasons, by_row)
+    return Side(system, cell, planned, scores, signatures, reasons, partial, by_row)
 
 
 def _meant(row: Score, planned: PlannedTask, metric: Metric, chosen: Sequence[str]) -> bool:

@@ -34,6 +34,16 @@ _DEFAULT_METRICS = {
     "loglikelihood": ("perplexity", "acc"),
     "multiple_choice": ("acc", "acc_norm"),
 }
+# lm_eval.api.registry.metric_registry (0.4.13). What is not in it is loaded by the library
+# evaluate, which runs what it finds under that name on the disk or the hub (get_metric there).
+LM_EVAL_METRICS = frozenset(
+    (
+        *("acc", "acc_all", "acc_bytes", "acc_mutual_info", "acc_norm", "bits_per_byte", "bleu"),
+        *("brier_score", "bypass", "byte_perplexity", "chrf", "chrf++", "exact_match", "f1"),
+        *("likelihood", "mcc", "perplexity", "ter", "word_perplexity"),
+    )
+)
+"""The metrics that lm-eval has itself."""
 
 _Config = dict[str, Any]
 
@@ -259,19 +269,41 @@ def _task(path: Path, config: _Config) -> Task | None:
         version=str(metadata["version"]),
         chance=None if chance is None else float(chance),
         path=path,
-        num_fewshot=config.get("num_fewshot") or 0,
-        metrics=tuple(_metrics(config)),
-        filters=tuple(f["name"] for f in config.get("filter_list") or ()) or ("none",),
-        code=tuple(sorted(set(_code(config)))),
+        num_fewshot=_shots(path, config),
+        metrics=tuple(_names(path, config, "metric_list", "metric")) or _default_metrics(config),
+        filters=tuple(_names(path, config, "filter_list", "name")) or ("none",),
+        code=tuple(sorted({*_code(config), *_evaluated(config)})),
     )
 
 
-def _metrics(config: _Config) -> Iterator[str]:
-    listed = config.get("metric_list")
-    if listed is None:
-        yield from _DEFAULT_METRICS.get(config.get("output_type", "generate_until"), ())
+def _shots(path: Path, config: _Config) -> int:
+    shots = config.get("num_fewshot") or 0
+    if not isinstance(shots, int) or isinstance(shots, bool) or shots < 0:
+        raise UserError(f"{path}: num_fewshot is {shots!r}: write a whole number, at least 0")
+    return shots
+
+
+def _names(path: Path, config: _Config, key: str, name: str) -> Iterator[str]:
+    listed = config.get(key) or []
+    for entry in listed if isinstance(listed, list) else [listed]:
+        if not isinstance(entry, dict) or not isinstance(entry.get(name), str):
+            raise UserError(f"{path}: an entry of {key} has no {name}: write - {name}: NAME")
+        yield str(entry[name])
+
+
+def _default_metrics(config: _Config) -> tuple[str, ...]:
+    if config.get("metric_list") is not None:
+        return ()
+    return _DEFAULT_METRICS.get(config.get("output_type", "generate_until"), ())
+
+
+def _evaluated(config: _Config) -> Iterator[str]:
+    """Return the metrics that the library evaluate would load, which is code."""
+    # With process_results lm-eval looks for no metric.
+    listed = config.get("metric_list") if config.get("process_results") is None else None
     for entry in listed or ():
-        yield str(entry["metric"])
+        if entry["metric"] not in LM_EVAL_METRICS or entry.get("hf_evaluate"):
+            yield str(entry["metric"])
 
 
 def _code(value: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bayling_eval.tasks import Task
 
-UTILS = '''\
+UTILS = """\
 import random
 
 import datasets
@@ -38,11 +38,17 @@ def kept(docs):
     return docs.filter(lambda doc: doc["label"]).map(lambda doc: {"question": doc["topic"]})
 
 
-def shuffled(docs):
-    def shuffle(doc):
-        return {"choices": random.sample(doc["choices"], 3)}
+SHUFFLED = []
 
-    return docs.map(shuffle)
+
+def shuffled(docs):
+    # Once a split, as datasets keeps what it has mapped: lm-eval asks for a split several times.
+    for before, after in SHUFFLED:
+        if before is docs:
+            return after
+    after = docs.map(lambda doc: {"choices": random.sample(doc["choices"], 3)})
+    SHUFFLED.append((docs, after))
+    return after
 
 
 def drawn(doc):
@@ -60,7 +66,7 @@ def sentence_end(doc):
 
 def sentence_gold(doc):
     return doc["label"] % 2
-'''
+"""
 
 _BASE = {
     "output_type": "generate_until",
@@ -78,7 +84,8 @@ _CHOICE = {
     "doc_to_text": '"{{question}}"',
     "doc_to_choice": "choices",
     "doc_to_target": "label",
-    "metric_list": "[{metric: acc}, {metric: acc_norm}, {metric: acc_bytes}, {metric: brier_score}]",
+    "metric_list": "[{metric: acc}, {metric: acc_norm}, {metric: acc_bytes}, "
+    "{metric: brier_score}]",
 }
 _NUMBER = r'{function: regex, regex_pattern: "(\\d)"}'
 TASKS: Mapping[str, Mapping[str, str | None]] = {
@@ -86,8 +93,8 @@ TASKS: Mapping[str, Mapping[str, str | None]] = {
     "defaults": {"generation_kwargs": None, "fewshot_delimiter": r'"\n---\n"'},
     "described": {
         "description": '"Thema {{topic}}.{% if hint %} {{hint}}{% endif %}"',
-        "doc_to_text": '"{% if hint %}{{hint | regex_replace(\' +\', \' \')}} {% endif %}'
-        '{{\'%s / {}\'.format(topic) % label}}: {{question | upper}}\\n"',
+        "doc_to_text": "\"{% if hint %}{{hint | regex_replace(' +', ' ')}} {% endif %}"
+        "{{'%s / {}'.format(topic) % label}}: {{question | upper}}\\n\"",
         "target_delimiter": '""',
     },
     "prefixed": {"gen_prefix": '"Die Zahl {{topic}}:"'},
@@ -104,8 +111,8 @@ TASKS: Mapping[str, Mapping[str, str | None]] = {
         "filter_list": f"[{{name: first, filter: [{_NUMBER}, {{function: take_first}}]}}, "
         f"{{name: vote, filter: [{_NUMBER}, {{function: majority_vote}}, "
         "{function: take_first}]}, "
-        "{name: three, filter: [{function: take_first_k, k: 3}, {function: majority_vote}, "
-        "{function: take_first}]}]",
+        f"{{name: three, filter: [{_NUMBER}, {{function: take_first_k, k: 3}}, "
+        "{function: majority_vote}, {function: take_first}]}]",
         "doc_to_target": '"{{label}}"',
     },
     "several_targets": {"doc_to_target": "many"},
@@ -135,8 +142,8 @@ TASKS: Mapping[str, Mapping[str, str | None]] = {
     "loglikelihood": {
         "output_type": "loglikelihood",
         "generation_kwargs": None,
-        "doc_to_text": '"{{passage.split(\' \')[:-1] | join(\' \')}}"',
-        "doc_to_target": '" {{passage.split(\' \')[-1]}}"',
+        "doc_to_text": "\"{{passage.split(' ')[:-1] | join(' ')}}\"",
+        "doc_to_target": "\" {{passage.split(' ')[-1]}}\"",
         "target_delimiter": '""',
     },
 }

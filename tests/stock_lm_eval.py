@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-_WORDS = ("#### 0", "#### 1", "It is 2.", "#### 2, or 3", "no idea", "Antwort: 1 1", "")
+_SAID = ("#### 0", " #### 1\n", "#### 1", "It is 2.", "#### 2, or 3", "no idea", "")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def answer(kind: str, context: str, rest: Any, occurrence: int) -> Any:
     draw = random.Random(json.dumps([kind, context, rest, occurrence], sort_keys=True))
     if kind == "loglikelihood":
         return -float(draw.randint(1, 6)), draw.random() < 0.5
-    return draw.choice(_WORDS)
+    return draw.choice(_SAID)
 
 
 def evaluate(cases: Mapping[str, Case], folder: Path) -> dict[str, list[dict[str, Any]]]:

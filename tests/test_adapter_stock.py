@@ -8,7 +8,7 @@ from conftest import sentences, write_lines
 from own_tasks import TASKS, write_task
 from stock_lm_eval import Case, answer, evaluate, plain
 
-from bayling_eval import tasks
+from bayling_eval import languages, tasks
 from bayling_eval.adapter import Asked, Built, Outcome, Prompting
 from bayling_eval.tasks import Task
 
@@ -24,7 +24,10 @@ PROMPTINGS = {
     ),
     "chat-one-turn": Prompting(num_fewshot=2, chat=True, system_instruction=SYSTEM, seed=0),
 }
+TRANSLATIONS = {**PROMPTINGS, "five": Prompting(num_fewshot=5)}
 TRANSLATION = "flores200_eng_Latn-deu_Latn"
+REAL = [f"xcopa_{lang}" for lang in sorted(languages.codes("xcopa"))]
+REAL += ["flores200_eng_Latn-zho_Hans", "ntrex128_deu_Latn-eng_Latn", "wmt22_ces_Latn-eng_Latn"]
 LIMIT = 25
 
 
@@ -127,9 +130,6 @@ def stock(own, flores, tmp_path_factory) -> dict[str, list[dict]]:
     return evaluate(cases, tmp_path_factory.mktemp("stock"))
 
 
-TRANSLATIONS = {**PROMPTINGS, "five": Prompting(num_fewshot=5)}
-
-
 @pytest.mark.parametrize("how", PROMPTINGS)
 @pytest.mark.parametrize("name", TASKS)
 def test_every_form_of_a_task_is_asked_and_scored_as_in_stock_lm_eval(name, how, own, stock):
@@ -146,18 +146,57 @@ def test_translation_is_asked_and_scored_as_in_stock_lm_eval(how, flores, stock)
     assert_same(built, asked, stock[f"{TRANSLATION} {how}"])
 
 
-def test_the_forms_differ_in_what_is_asked_and_scored(own, stock):
-    """Guard: a form or a prompting that stock lm-eval ignored would compare nothing."""
-    zero = {name: stock[f"{name} zero"] for name in own}
-    asked = [json.dumps([s["arguments"] for s in samples]) for samples in zero.values()]
-    # Same test documents, but another pool of shots, other filters or another form of the target.
-    same_prompt = {
-        "generate": ("first_n", "inline_shots", "several_targets", "same_split", "no_pool"),
+@pytest.fixture(scope="module")
+def stock_on_benchmarks(data_dir, tmp_path_factory) -> dict[str, list[dict]]:
+    """What stock lm-eval logs for the first documents of real benchmarks."""
+    cases = {
+        f"{name} {how}": case_of(tasks.find(name), PROMPTINGS[how], data_dir, limit=LIMIT)
+        for name in REAL
+        for how in ("zero", "three", "chat-turns")
     }
-    alike = sum(len(group) for group in same_prompt.values())
-    assert len(set(asked)) >= len(own) - alike - 5
-    for name in own:
-        prompts = {json.dumps(stock[f"{name} {how}"][0]["arguments"]) for how in PROMPTINGS}
-        assert len(prompts) >= len(PROMPTINGS) - 1
-    values = {json.dumps(s["values"]) for samples in zero.values() for s in samples}
-    assert len(values) > 20
+    return evaluate(cases, tmp_path_factory.mktemp("stock"))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("how", ["zero", "three", "chat-turns"])
+@pytest.mark.parametrize("name", REAL)
+def test_benchmarks_are_asked_and_scored_as_in_stock_lm_eval(
+    name, how, data_dir, stock_on_benchmarks
+):
+    built = Built(tasks.find(name), PROMPTINGS[how], data_dir)
+    asked = list(built.ask(range(LIMIT)))
+    assert len(asked) == LIMIT < len(built.docs)
+    assert_same(built, asked, stock_on_benchmarks[f"{name} {how}"])
+
+
+# What stock lm-eval logged is varied enough for a difference to show
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_prompting_gives_stock_lm_eval_other_prompts(name, stock):
+    asked = {how: json.dumps(stock[f"{name} {how}"][0]["arguments"]) for how in PROMPTINGS}
+    if TASKS[name].get("output_type"):
+        assert asked.pop("decoding") == asked["zero"]
+    assert len(set(asked.values())) == len(asked)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "pipelines"),
+    [
+        ("repeated", "exact_match", ("first", "vote", "three")),
+        ("several_targets", "exact_match", ("none",)),
+        ("choices", "acc", ("none",)),
+        ("choices", "acc_norm", ("none",)),
+        ("multiple_input", "acc", ("none",)),
+        ("mutual", "acc_mutual_info", ("none",)),
+        ("loglikelihood", "acc", ("none",)),
+    ],
+)
+def test_stock_lm_eval_finds_right_and_wrong_answers(name, metric, pipelines, stock):
+    columns: dict[str, list[float]] = {}
+    for how in PROMPTINGS:
+        for sample in stock[f"{name} {how}"]:
+            columns.setdefault(sample["filter"], []).append(sample["values"][metric])
+    assert tuple(columns) == pipelines
+    assert all(set(column) == {0.0, 1.0} for column in columns.values())
+    assert len(set(map(tuple, columns.values()))) == len(pipelines)

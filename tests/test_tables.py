@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from bayling_eval import tables
 from bayling_eval.errors import UserError
-from bayling_eval.sources import Parallel
 from bayling_eval.tables import Sample, Stored
 
 HOSTILE = ["", " ", "\0", "a\u2028b\n\r\n", "<script>", "\U0001f600", "\ufeff", "x" * 100_000]
@@ -130,34 +129,6 @@ def test_samples_of_one_task_come_back(tmp_path):
     assert tables.read_samples(path, "t1") == tasks[1]
     assert tables.read_samples(path, "t") == []
     assert pq.ParquetFile(path).num_row_groups == 3
-
-
-def test_samples_of_a_direction(tmp_path):
-    origin = Parallel(
-        "wmt22",
-        "eng_Latn",
-        "deu_Latn",
-        ("One.", "Two."),
-        {"A": ("Eins.", "Zwei."), "B": ("1.", "2.")},
-        ("doc1", "doc2"),
-        (),
-    )
-    found = Sample.of("t", origin, ["ein", "zwo"], ["id0", "id1"])
-    expected = Sample("t", 1, "id1", "doc2", "Two.", ("A", "B"), ("Zwei.", "2."), "zwo")
-    assert found[1] == expected
-    (tmp_path / "s").write_bytes(tables.samples_bytes([found]))
-    assert tables.read_samples(tmp_path / "s", "t") == found
-
-
-def test_samples_without_documents_have_none():
-    origin = Parallel("f", "a", "b", ("x",), {"ref": ("y",)}, None, ())
-    assert Sample.of("t", origin, ["z"], ["id"])[0].document is None
-
-
-def test_references_of_different_length_are_no_samples():
-    origin = Parallel("f", "a", "b", ("x", "y"), {"A": ("1", "2"), "B": ("1",)}, None, ())
-    with pytest.raises(ValueError, match="shorter"):
-        Sample.of("t", origin, ["z", "z"], ["id", "id"])
 
 
 # Where the file lies.

@@ -28,7 +28,7 @@ class Echo:
             if name not in ("trace", "delay"):
                 raise unknown("argument of echo", name, ["trace", "delay"])
         trace, delay = spec.model_args.get("trace"), spec.model_args.get("delay", 0)
-        if not isinstance(delay, int | float):
+        if not isinstance(delay, int | float) or not 0 <= delay <= 3600:
             raise UserError(f"delay of echo is {delay!r}: write seconds")
         self._trace = Path(str(trace)) if trace else None
         self._delay = float(delay)

@@ -93,7 +93,7 @@ def _told(what: str) -> Iterator[None]:
     except (OSError, ValueError, ImportError, SafetensorError, RuntimeError, MemoryError) as error:
         if out_of_memory(error):
             raise RuntimeFault(
-                f"{what}: out of memory; try --dtype bfloat16, a smaller model, or free memory"
+                f"{what}: out of memory; try --model-args dtype=bfloat16, a smaller model, or free memory"
             ) from error
         line = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         raise UserError(f"{what}: {line.strip()}") from error

@@ -53,14 +53,15 @@ class EngineProcess:
         """End the process now."""
         if self._process:
             self._process.kill()
-            self._process.wait()
-            self._process = None
+        self.close()
 
     def close(self) -> None:
         """End the process once it has nothing to do."""
-        if self._process and self._process.stdin:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
+        if self._process:
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
             self._process.wait()
             self._process = None
 

@@ -147,7 +147,7 @@ class Transformers:
         if math.isnan(total):
             raise RuntimeFault(
                 f"the model's logits for {item.request.request_id} are not numbers: "
-                "try another --dtype, such as bfloat16 in place of float16"
+                "try --model-args dtype=bfloat16 in place of float16"
             )
         return Answer(
             request_id=item.request.request_id,

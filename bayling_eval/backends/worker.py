@@ -30,9 +30,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    spec = BackendSpec(**json.loads(sys.stdin.readline()))
+    # Nor may an engine, or a process that it starts, read what is meant for this one.
+    asked = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    spec = BackendSpec(**json.loads(asked.readline()))
     ahead: queue.Queue[dict[str, Any]] = queue.Queue(_AHEAD)
-    threading.Thread(target=_read, args=(sys.stdin, ahead), daemon=True).start()
+    threading.Thread(target=_read, args=(asked, ahead), daemon=True).start()
     try:
         engine = backends.load(spec)
         while True:

@@ -93,7 +93,8 @@ def _print(pair: Comparisons, form: str, trials: int) -> None:
         counts = Counter[str](row.verdict for row in rows)
         marks = "  ".join(f"{m} {counts[v]}" for v, m in MARKS.items() if counts[v])
         words = ", ".join(f"{counts[v]} {v}" for v in MARKS if counts[v])
-        who = f"{name}: {pair.candidate.name} against {pair.baseline.name}, {len(rows)} directions"
+        noun = "directions" if rows[0].tgt_lang else "tasks"
+        who = f"{name}: {pair.candidate.name} against {pair.baseline.name}, {len(rows)} {noun}"
         _note(f"{who}  {marks}" if form == "table" else f"{who}: {words}", form)
         common.emit({"rows": [_row(row, trials) for row in rows]}, form, columns)
         averages = [_macro_row(row) for row in pair.macro if row.metric == name]

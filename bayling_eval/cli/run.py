@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ def _values(ctx: click.Context, param: click.Parameter, text: str | None) -> dic
         return {}
     if text.lstrip().startswith("{"):
         try:
-            found = json.loads(text)
+            found = json.loads(text, parse_constant=_no_number)
         except ValueError as fault:
             raise click.BadParameter(f"not JSON: {fault}") from None
         return dict(found)
@@ -42,14 +43,21 @@ def _values(ctx: click.Context, param: click.Parameter, text: str | None) -> dic
     return {name.strip(): _value(value.strip()) for name, _, value in pairs}
 
 
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
+
+
 def _value(text: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):
         try:
-            return kind(text)
+            found = kind(text)
         except ValueError:
             continue
+        if kind is float and not math.isfinite(found):
+            raise click.BadParameter(f"{text!r} is no number that can be used")
+        return found
     return text
 
 
@@ -156,10 +164,13 @@ def command(
     rows = [_row(outcome) for outcome in outcomes]
     if form != "table":
         _emit("run", rows, form, list(rows[0]))
+    unscored: list[IncompleteError] = []
     if not no_score:
         score = evaluate.Order(data=folder, include=include, jobs=jobs)
-        score_all(_complete(models, selection, order), score, quiet)
+        _, unscored = score_all(_complete(models, selection, order), score, quiet)
     _judge(outcomes, shard)
+    if unscored:
+        raise unscored[0]
 
 
 def _run(
@@ -191,7 +202,10 @@ def _run(
 def _summary(outcome: run.Outcome) -> str:
     rate = f" ({outcome.answered / outcome.seconds:.0f}/s)" if outcome.answered else ""
     took = f" in {outcome.seconds:.0f} s{rate}" if outcome.answered else ""
-    line = f"{outcome.system}: {outcome.answered} requests answered{took}, {outcome.kept} kept"
+    line = (
+        f"{outcome.system}: {outcome.answered:,} requests answered{took}, "
+        f"{outcome.kept:,} were there"
+    )
     return f"{line}; stopped: {outcome.fault}" if outcome.fault else line
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bayling_eval.errors import unknown
+from bayling_eval.errors import UserError, unknown
 from bayling_eval.metrics.base import Floats, MetricSpec, Segments, Statistics
 
 # How lm-eval's multiple-choice metrics divide the log-likelihood of a choice before choosing
@@ -45,8 +45,19 @@ class SampleMean:
         return f"agg:mean|filter:{self.filter}{norm}|version:lm-eval-{version}"
 
     def statistics(self, segments: Segments) -> Statistics:
-        """Columns: value, 1."""
-        values = np.array(segments.values[self._written], dtype=np.float64)
+        """Columns: value, 1.
+
+        Raises:
+            UserError: the task does not give the value, or not for each document.
+        """
+        given, n = segments.values.get(self._written, ()), len(segments.hypotheses)
+        if len(given) != n:
+            # Rows are paired by document: without some of them nothing fits together.
+            raise UserError(
+                f"{self._written}: the task gives a number for {len(given)} of {n} documents: mend "
+                "its process_results, or take the metric out of its metric_list"
+            )
+        values = np.array(given, dtype=np.float64)
         columns = np.column_stack([values, np.ones_like(values)])
         return Statistics(columns, self.signature("", ()))
 

@@ -81,7 +81,7 @@ def test_logits_that_are_no_numbers_are_a_fault(engine, monkeypatch):
         return SimpleNamespace(logits=torch.full((1, len(logits_to_keep), 9999), float("nan")))
 
     monkeypatch.setattr(engine._model, "forward", nan)
-    with pytest.raises(RuntimeFault, match="not numbers.*--dtype"):
+    with pytest.raises(RuntimeFault, match="not numbers.*dtype=bfloat16"):
         ask(engine, [scoring("the", " cat")])
 
 

@@ -65,15 +65,55 @@ def test_every_metric_is_made_and_knows_its_name(name):
     assert metric.higher_is_better in {True, False, None}
 
 
-def test_the_headline_is_a_default_metric():
+def test_the_default_metrics_judge_texts_and_the_headline_is_one_of_them():
     assert metrics.HEADLINE in metrics.DEFAULT
+    judged = {name: metrics.make(MetricSpec(name)).of_texts for name in metrics.METRICS}
+    assert all(judged[name] for name in metrics.DEFAULT)
+    accuracies = {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"}
+    assert {name for name, texts in judged.items() if not texts} == accuracies
+
+
+# What a stored signature says of a metric
+
+
+def fits(spec: str, tgt_lang: str | None, signature: str | None) -> bool:
+    return metrics.fits(metrics.make(MetricSpec.parse(spec)), tgt_lang, signature)
+
+
+@pytest.mark.parametrize(
+    ("spec", "tgt_lang"),
+    [("bleu", "deu_Latn"), ("chrf++", "zho_Hans"), ("acc", None), ("exact_match:filter=a", None)],
+)
+def test_a_signature_fits_its_metric_by_whatever_version(spec, tgt_lang):
+    signature = metrics.make(MetricSpec.parse(spec)).signature(tgt_lang or "", ["ref"])
+    assert fits(spec, tgt_lang, signature)
+    older = signature.replace("version:", "version:0.0.")
+    assert older != signature
+    assert fits(spec, tgt_lang, older)
+
+
+@pytest.mark.parametrize(
+    ("spec", "tgt_lang", "signature"),
+    [
+        ("acc", "deu_Latn", "agg:mean|filter:none|norm:none|version:x"),
+        ("acc", None, "agg:mean|filter:none|norm:char|version:x"),
+        ("acc_norm", None, "agg:mean|filter:none|norm:none|version:x"),
+        ("acc", None, "agg:mean|filter:strict|norm:none|version:x"),
+        ("acc:filter=strict", None, "agg:mean|filter:none|norm:none|version:x"),
+        ("acc", None, None),
+        ("bleu", None, "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:x"),
+        ("bleu", "zho_Hans", "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:x"),
+    ],
+)
+def test_a_signature_of_something_else_does_not_fit(spec, tgt_lang, signature):
+    assert not fits(spec, tgt_lang, signature)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("blue", "unknown metric 'blue'. Did you mean 'bleu'?"),
-        ("", "unknown metric ''. Known: bleu, chrf, chrf++, empty_rate, length_ratio."),
+        ("", f"unknown metric ''. Known: {', '.join(sorted(metrics.METRICS))}."),
         (" bleu", "unknown metric ' bleu'. Did you mean 'bleu'?"),
         ("BLEU:x=y", "unknown metric 'BLEU'. Known: "),
     ],
