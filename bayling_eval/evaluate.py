@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bayling_eval import answers, metrics, references, responses, store, tables, tasks
 from bayling_eval.answers import Origin, Texts
-from bayling_eval.errors import unknown
+from bayling_eval.errors import UserError, unknown
 from bayling_eval.metrics import MetricSpec, Segments, Statistics
 from bayling_eval.provenance import digest, versions
 from bayling_eval.records import Job, Manifest, PlannedTask, Score, ScoredTask, ScoresFile
@@ -157,17 +157,25 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
 
 
 def check_order(cells: Iterable[Cell], order: Order) -> None:
-    """Refuse what cannot be scored, before any work: the glob, the references, the data.
+    """Refuse what cannot be scored, before any work: the glob, references, data, metrics.
 
     Raises:
-        UserError: no task has such a name, a task has no such reference, or its data do not fit.
+        UserError: no task has such a name or metric, a task has no such reference, or its data do
+            not fit.
     """
     planned = [task for cell in cells for task in cell.plan().tasks.values()]
     chosen = [task for task in planned if order.selects(task)]
     if planned and not chosen:
         raise unknown("task of these systems", order.tasks, {task.task for task in planned})
+    found = []
     for task in chosen:
-        references.choose(task, _origin(task, order).references, order.references)
+        origin = _origin(task, order)
+        references.choose(task, origin.references, order.references)
+        found.append(origin.task)
+    for metric in map(str, order.metrics if found else ()):
+        if not any(_fits(metric, task) for task in found):
+            have = ", ".join(sorted({name for task in found for name in _default(task)}))
+            raise UserError(f"none of these tasks has metric {metric!r}, they have: {have}")
 
 
 def _origin(planned: PlannedTask, order: Order) -> Origin:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bayling_eval import backends, checkpoints, store
+from bayling_eval.backends import arguments, decoding
 from bayling_eval.backends.base import BackendSpec
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.plan import Chat
@@ -86,6 +87,9 @@ class Model:
         store.check_name(self.name)
         self.dtype = self._dtype()
         self._template(wanted.apply_chat_template)
+        arguments.check(self.spec)
+        if self.checkpoint:
+            decoding.decoding(wanted.gen_kwargs or {}, None)
 
     @property
     def _adapter(self) -> Path | None:

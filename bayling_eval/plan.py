@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from bayling_eval import languages, sources, tasks
+from bayling_eval import languages, resources, sources, tasks
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.subsets import Subset
 from bayling_eval.tasks import Task
 
+_BUILT_IN = {path.stem: path for path in sorted(resources.data_file("suites").glob("*.toml"))}
 Chat = Literal["auto", "on", "off"]
 ALL = Subset()
 
@@ -97,17 +98,22 @@ class Suite(BaseModel):
     """``file:line`` of each of the tasks, for messages."""
 
 
+def names() -> tuple[str, ...]:
+    """Return the suites that have a name: the families, then the built-in ones."""
+    return (*tasks.FAMILIES, *_BUILT_IN)
+
+
 def load(suite: str, include: tuple[Path, ...] = ()) -> Suite:
-    """Return the suite of a name (a family's) or of a TOML file; ``include`` are task folders.
+    """Return the suite of a name or of a TOML file; ``include`` are task folders.
 
     Raises:
         UserError: unknown name, broken TOML, an unknown key or a wrong value, with the line.
     """
-    path = Path(suite)
-    if not suite.endswith(".toml"):
+    path = _BUILT_IN.get(suite, Path(suite))
+    if path.suffix != ".toml":
         families = {*tasks.FAMILIES, *(task.family for task in tasks.catalogue(include).values())}
         if suite not in families:
-            raise unknown("suite", suite, families, "A suite file ends in .toml")
+            raise unknown("suite", suite, {*families, *_BUILT_IN}, "A suite file ends in .toml")
         return Suite(name=suite, tasks=(SuiteTasks(use=suite),))
     if not path.is_file():
         raise UserError(f"no suite file at {path}")

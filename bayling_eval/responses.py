@@ -46,7 +46,8 @@ class Answers(Mapping[str, Response]):
         index = place >> 96
         line = os.pread(self._open[index], place & (1 << 40) - 1, place >> 40 & (1 << 56) - 1)
         response = decode(line)
-        if response is None:
+        # Another's record may lie there now, whole.
+        if response is None or response.request_id != request_id:
             path = self._paths[index]
             raise RuntimeFault(f"{path}: changed while it was read: run the same again")
         return response
@@ -156,7 +157,7 @@ class Writer:
             # Unbuffered: what is written outlives a kill of the process, if not of the machine.
             self._file = path.open("ab+", buffering=0)
         try:
-            store.lock(self._file, path)
+            _lock(self._file, path)
             with self._disk():
                 _recover(self._file)
                 if self._file.tell() == 0:
@@ -216,7 +217,7 @@ def quarantine(path: Path) -> int:
         UserError: another process writes to the file.
     """
     with path.open("rb") as file:
-        store.lock(file, path)
+        _lock(file, path)
         lines = file.readlines()
         keep = [
             (number == 0 and _is_header(path, line)) or _intact(line) is not None
@@ -236,6 +237,13 @@ def append(path: Path, responses: Iterable[Response]) -> None:
     with Writer(path) as writer:
         for response in responses:
             writer.append([response])
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Lock a response file, unless it was replaced after it was opened: nobody would read it."""
+    store.lock(file, path)
+    if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        raise UserError(f"{path}: another process writes to it: wait for it, then run again")
 
 
 def _is_header(path: Path, line: bytes) -> bool:

@@ -63,7 +63,7 @@ def _run(case: Case) -> list[dict[str, Any]]:
         os.environ["BAYLING_DATA"] = case.data
     manager = TaskManager(include_defaults=False, metadata=dict(case.metadata))
     results = evaluator.simple_evaluate(
-        model=_model(),
+        model=model(),
         tasks=[case.path],
         task_manager=manager,
         bootstrap_iters=0,
@@ -80,7 +80,8 @@ def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: sample[key] for key in kept}, "values": values}
 
 
-def _model() -> Any:
+def model() -> Any:
+    """Return a model that answers at once; its chat template shows the messages."""
     from lm_eval.api.model import LM
 
     class Model(LM):

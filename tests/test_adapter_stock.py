@@ -1,6 +1,7 @@
 """Prompts, filters and per-sample metrics are those of stock lm-eval, which runs beside."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ PROMPTINGS = {
     "chat-one-turn": Prompting(num_fewshot=2, chat=True, system_instruction=SYSTEM, seed=0),
 }
 TRANSLATIONS = {**PROMPTINGS, "five": Prompting(num_fewshot=5)}
-TRANSLATION = "flores200_eng_Latn-deu_Latn"
+# The second has no file of its own: it is the generic task with that pair.
+DIRECTIONS = ["flores200_eng_Latn-deu_Latn", "flores200_deu_Latn-tha_Thai"]
 REAL = [f"xcopa_{lang}" for lang in sorted(languages.codes("xcopa"))]
 REAL += ["flores200_eng_Latn-zho_Hans", "ntrex128_deu_Latn-eng_Latn", "wmt22_ces_Latn-eng_Latn"]
 LIMIT = 25
@@ -44,6 +46,7 @@ def case_of(task: Task, prompting: Prompting, data: Path | None = None, **option
             "fewshot_random_seed": prompting.seed,
             **options,
         },
+        metadata={"src_lang": task.src_lang, "tgt_lang": task.tgt_lang} if task.src_lang else {},
         data=str(data or ""),
     )
 
@@ -108,9 +111,9 @@ def own(tmp_path_factory) -> dict[str, Task]:
 
 @pytest.fixture(scope="module")
 def flores(tmp_path_factory) -> Path:
-    """A data folder with 12 invented sentences in two languages."""
+    """A data folder with 12 invented sentences in three languages."""
     data = tmp_path_factory.mktemp("data")
-    for lang in ("eng_Latn", "deu_Latn"):
+    for lang in ("eng_Latn", "deu_Latn", "tha_Thai"):
         path = data / "flores200" / "flores200_dataset" / "devtest" / f"{lang}.devtest"
         write_lines(path, sentences(lang, n=12))
     return data
@@ -124,9 +127,8 @@ def stock(own, flores, tmp_path_factory) -> dict[str, list[dict]]:
         for name, task in own.items()
         for how, prompting in PROMPTINGS.items()
     }
-    translation = tasks.find(TRANSLATION)
-    for how, prompting in TRANSLATIONS.items():
-        cases[f"{TRANSLATION} {how}"] = case_of(translation, prompting, flores)
+    for name, (how, prompting) in product(DIRECTIONS, TRANSLATIONS.items()):
+        cases[f"{name} {how}"] = case_of(tasks.find(name), prompting, flores)
     return evaluate(cases, tmp_path_factory.mktemp("stock"))
 
 
@@ -139,11 +141,12 @@ def test_every_form_of_a_task_is_asked_and_scored_as_in_stock_lm_eval(name, how,
 
 
 @pytest.mark.parametrize("how", TRANSLATIONS)
-def test_translation_is_asked_and_scored_as_in_stock_lm_eval(how, flores, stock):
-    built = Built(tasks.find(TRANSLATION), TRANSLATIONS[how], flores)
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_translation_is_asked_and_scored_as_in_stock_lm_eval(name, how, flores, stock):
+    built = Built(tasks.find(name), TRANSLATIONS[how], flores)
     asked = list(built.ask())
     assert len(asked) == 12
-    assert_same(built, asked, stock[f"{TRANSLATION} {how}"])
+    assert_same(built, asked, stock[f"{name} {how}"])
 
 
 @pytest.fixture(scope="module")

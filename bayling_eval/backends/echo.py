@@ -8,8 +8,8 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from bayling_eval.backends.arguments import check
 from bayling_eval.backends.base import Answer, BackendSpec, Request, prompt_digest
-from bayling_eval.errors import UserError, unknown
 
 # A FLORES segment has 21 words in English.
 _WORDS = 21
@@ -24,12 +24,8 @@ class Echo:
         Raises:
             UserError: an unknown argument or a wrong value.
         """
-        for name in spec.model_args:
-            if name not in ("trace", "delay"):
-                raise unknown("argument of echo", name, ["trace", "delay"])
+        check(spec)
         trace, delay = spec.model_args.get("trace"), spec.model_args.get("delay", 0)
-        if not isinstance(delay, int | float) or not 0 <= delay <= 3600:
-            raise UserError(f"delay of echo is {delay!r}: write seconds")
         self._trace = Path(str(trace)) if trace else None
         self._delay = float(delay)
 

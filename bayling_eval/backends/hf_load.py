@@ -1,7 +1,7 @@
 """From a folder to a model of transformers, or to one line that says why not."""
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,15 +13,6 @@ from bayling_eval.backends.base import BackendSpec
 from bayling_eval.errors import RuntimeFault, UserError, unknown
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_MODEL_ARGS: dict[str, tuple[type, str]] = {
-    "device": (str, "a device such as cpu, cuda or cuda:1"),
-    "batch_tokens": (int, "a whole number above 0"),
-    "max_length": (int, "a whole number above 0"),
-    "add_bos_token": (bool, "true or false"),
-    "prefix_token_id": (int, "the number of a token"),
-    "trust_remote_code": (bool, "true or false"),
-    "attn_implementation": (str, "a name such as sdpa or eager"),
-}
 
 
 def load_tokenizer(spec: BackendSpec) -> Any:
@@ -93,7 +84,7 @@ def _told(what: str) -> Iterator[None]:
     except (OSError, ValueError, ImportError, SafetensorError, RuntimeError, MemoryError) as error:
         if out_of_memory(error):
             raise RuntimeFault(
-                f"{what}: out of memory; try --model-args dtype=bfloat16, a smaller model, or free memory"
+                f"{what}: out of memory: try --model-args dtype=bfloat16, or free memory"
             ) from error
         line = next((line for line in str(error).splitlines() if line.strip()), repr(error))
         raise UserError(f"{what}: {line.strip()}") from error
@@ -130,22 +121,6 @@ def eos_ids(model: Any, tokenizer: Any) -> list[int]:
     named = model.generation_config.eos_token_id
     ids = set(named if isinstance(named, list) else [named]) | {tokenizer.eos_token_id}
     return sorted(ids - {None})
-
-
-def check_args(model_args: Mapping[str, Any]) -> None:
-    """Check names and types.
-
-    Raises:
-        UserError: an unknown argument or a wrong value.
-    """
-    for name, value in model_args.items():
-        if name not in _MODEL_ARGS:
-            raise unknown("model argument", name, _MODEL_ARGS)
-        kind, wanted = _MODEL_ARGS[name]
-        least = 0 if name == "prefix_token_id" else 1
-        given = type(value)  # not isinstance: True is an int
-        if given is not kind or (kind is int and value < least):
-            raise UserError(f"model argument {name} is {value!r}: it has to be {wanted}")
 
 
 def find_device(name: str | None) -> torch.device:

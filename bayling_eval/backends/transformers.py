@@ -25,10 +25,10 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from bayling_eval.backends.arguments import check
 from bayling_eval.backends.base import Answer, BackendSpec, Request, prompt_digest
 from bayling_eval.backends.decoding import Decoding, cut, decoding
 from bayling_eval.backends.hf_load import (
-    check_args,
     check_vocabulary,
     eos_ids,
     find_device,
@@ -76,7 +76,7 @@ class Transformers:
         transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         args = spec.model_args
-        check_args(args)
+        check(spec)
         self._seed = spec.seed
         self._budget: int = args.get("batch_tokens", 8192)
         self._device = find_device(args.get("device"))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from bayling_eval import resources
 from bayling_eval.cli import common
 
 _SYSTEMS = ("demo-damaged", "demo-better", "demo-worse")
@@ -29,13 +28,12 @@ def command(*, reports: Path, results: Path, quiet: bool, verbose: bool) -> int:
     """
     from bayling_eval.cli.main import main
 
-    suite = str(resources.data_file("suites/demo.toml"))
     candidate, *baselines = _SYSTEMS
     where = ["--results", str(results)]
     loud = [flag for flag, on in (("-q", quiet), ("-v", verbose)) if on]
     against = [word for name in baselines for word in ("--baseline", name)]
     for words in (
-        ["run", suite, *where],
+        ["run", "demo", *where],
         ["report", "demo", "--candidate", candidate, *against, *where, "--reports", str(reports)],
     ):
         if not quiet:

@@ -97,7 +97,7 @@ def _tasks(_: Path) -> list[dict[str, Any]]:
 def _suites(_: Path) -> list[dict[str, Any]]:
     return [
         {"suite": family, "tasks": len(plan.selected(plan.load(family)).tasks)}
-        for family in tasks.FAMILIES
+        for family in plan.names()
     ]
 
 

@@ -40,6 +40,7 @@ class Case:
 
     @property
     def family(self) -> str:
+        """Family of the task."""
         return find(self.task).family
 
 
@@ -194,8 +195,10 @@ def main() -> None:
     nats: list[float] = []
     for case in CASES:
         print(f"     {case}", flush=True)
-        for total, found in zip((outputs, differing, nats), compare(case), strict=True):
-            total.extend(found)  # type: ignore[arg-type]  # three lists, each of its own kind
+        found = compare(case)
+        outputs += found[0]
+        differing += found[1]
+        nats += found[2]
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(MODEL)

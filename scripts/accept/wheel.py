@@ -1,15 +1,21 @@
-"""The built wheel, in a clean environment and another folder: listings, and real outputs."""
+"""The built wheel, in a clean environment and another folder: listings, real outputs, no torch.
+
+A run made elsewhere is scored there after its checkpoint was renamed.
+"""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from common import CHECKOUT, DATA, expect
+from common import cli as ours
 
 
 def main(folder: Path) -> None:
@@ -51,6 +57,32 @@ def main(folder: Path) -> None:
     page = cli("report", "page", "--candidate", "bayling-7b", "--baseline", "bayling-7b",
                "--metric", "chrf", "-q").strip()  # fmt: skip
     expect((elsewhere / page).is_file(), f"reported to {page}")
+    again(folder, python, cli)
+
+
+def again(folder: Path, python: Path, cli: Callable[..., str]) -> None:
+    """Score a run without its checkpoint and without any engine installed."""
+    absent = (
+        "import importlib.util as u; print(*map(u.find_spec, ('torch', 'transformers', 'vllm')))"
+    )
+    seen = subprocess.run([python, "-c", absent], capture_output=True, text=True, check=True).stdout
+    expect(seen.split() == ["None"] * 3, "torch, transformers and vllm are not installed")
+    checkpoint, results = folder / "checkpoint", folder / "runs"
+    shutil.copytree(CHECKOUT / "bayling_eval" / "data" / "demo" / "better", checkpoint)
+    ours("run", "sample", "-m", checkpoint, "--apply-chat-template", "on", "--languages",
+         "cym_Latn", "--results", results, "-q")  # fmt: skip
+    ours("run", "sample_questions", "-m", checkpoint, "--results", results, "-q")
+    before = json.loads(cli("scores", "--results", str(results), "--json"))["rows"]
+    checkpoint.rename(folder / "renamed")
+    for path in results.rglob("all/*"):
+        if path.name != "plan.json":
+            path.unlink()
+    cli("score", "--results", str(results))
+    after = json.loads(cli("scores", "--results", str(results), "--json"))["rows"]
+    metrics = {row["metric"] for row in after}
+    expect(
+        {"chrf++", "acc"} <= metrics and after == before, f"{len(after)} scores made again, equal"
+    )
 
 
 if __name__ == "__main__":

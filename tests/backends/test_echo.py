@@ -115,10 +115,10 @@ def test_the_delay_is_waited_for_each_request():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"dealy": 1}, "unknown argument of echo 'dealy'. Did you mean 'delay'"),
-        ({"delay": "long"}, "delay of echo is 'long': write seconds"),
-        ({"delay": -1}, "delay of echo is -1: write seconds"),
-        ({"delay": float("nan")}, "delay of echo is nan: write seconds"),
+        ({"dealy": 1}, "unknown model argument of echo 'dealy'. Did you mean 'delay'"),
+        ({"delay": "long"}, "delay is 'long': it has to be seconds"),
+        ({"delay": -1}, "delay is -1: it has to be seconds"),
+        ({"delay": float("nan")}, "delay is nan: it has to be seconds"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments, said):
