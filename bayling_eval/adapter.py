@@ -48,7 +48,7 @@ OUTPUT_TYPES = ("generate_until", "multiple_choice", "loglikelihood")
 
 @dataclass(frozen=True)
 class Prompting:
-    """How a task's documents become prompts; the defaults are lm-eval's."""
+    """How a task's documents become prompts."""
 
     num_fewshot: int = 0
     """Examples in the prompt."""
@@ -153,7 +153,7 @@ class Built:
             UserError: lm-eval cannot build it, or its output type cannot be run.
         """
         self.task, self._prompting = task, prompting
-        with quiet(), environment("BAYLING_DATA", data), _explained(task):
+        with quiet(), environment("BAYLING_DATA", data), explained(task):
             _seed()
             self._built = build(task)
             self._set_up()
@@ -193,7 +193,7 @@ class Built:
         self._built.set_fewshot_seed(self._prompting.seed)
         _draws(self._draws)
         wanted = range(len(self.docs)) if chosen is None else frozenset(chosen)
-        with _explained(self.task):
+        with explained(self.task):
             for doc_id, doc in enumerate(self.docs):
                 if doc_id in wanted or self._prompting.num_fewshot:
                     asked = self._ask(doc_id, doc)
@@ -227,6 +227,8 @@ class Built:
         for instance in instances:
             context, rest = instance.args
             kind = instance.request_type
+            if kind == "loglikelihood" and not isinstance(rest, str):
+                raise TypeError(f"the target {rest!r} is no text to take a log-likelihood of")
             # The unconditional requests of acc_mutual_info have no context to apply a template to.
             chat = self._prompting.chat and bool(context)
             for occurrence in range(instance.repeats or 1):
@@ -265,7 +267,7 @@ class Built:
             for instance in one.instances:
                 raw = [next(given) for _ in range(instance.repeats or 1)]
                 instance.resps = [_response(instance.request_type, text) for text in raw]
-        with _explained(self.task):
+        with explained(self.task):
             for pipeline in built._filters:
                 pipeline.apply(instances)
             for one in asked:
@@ -349,16 +351,17 @@ def _text(value: Any) -> str:
 
 
 @contextmanager
-def _explained(task: Task) -> Iterator[None]:
+def explained(task: Task) -> Iterator[None]:
     """Turn what lm-eval or a task's code raises into one line that names the file."""
     # lm-eval renders prompts with Jinja, so a mistake in a template is one of Jinja's faults.
     import jinja2
+    from datasets.exceptions import DatasetsError
 
     try:
         yield
     except UserError as fault:
         raise UserError(f"{task.name}: {fault}") from fault
-    except (*FAULTS, jinja2.TemplateError) as fault:
+    except (*FAULTS, jinja2.TemplateError, DatasetsError) as fault:
         said = " ".join(str(fault).split())
         raise UserError(
             f"{task.path}: lm-eval cannot run {task.name} ({type(fault).__name__}: {said}): "

@@ -68,6 +68,8 @@ class Texts:
     """Document of each segment."""
     outputs: tuple[str, ...]
     """What the system said or chose."""
+    doc_ids: tuple[int, ...]
+    """Number of each document in the benchmark, from 0."""
     request_ids: tuple[str, ...]
     """The first request of each document."""
     answers_digest: str
@@ -100,7 +102,7 @@ class Texts:
         return [
             Sample(
                 task=self.origin.task.name,
-                doc_id=row,
+                doc_id=self.doc_ids[row],
                 request_id=self.request_ids[row],
                 document=documents[row],
                 source=self.sources[row],
@@ -158,6 +160,7 @@ def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.L
         references=parallel.references,
         documents=parallel.documents,
         outputs=answers,
+        doc_ids=tuple(range(len(answers))),
         request_ids=tuple(ids),
         answers_digest=digest_lines(answers),
         values={},
@@ -194,6 +197,7 @@ def _asked(
         references={"ref": tuple(target for _, target in shown)},
         documents=None,
         outputs=tuple(outcomes[row].output if row in outcomes else "" for row in range(len(asked))),
+        doc_ids=tuple(one.doc_id for one in asked),
         request_ids=tuple(one[0] for one in ids),
         answers_digest=digest,
         values=_values(outcome.values for outcome in outcomes.values()),

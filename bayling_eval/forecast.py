@@ -67,7 +67,7 @@ def forecast(
         for target in run.targets(model, selection, order, stand_in):
             before = asked.setdefault(target.responses, set())
             if file:
-                before |= responses.read(target.responses).answers.keys()
+                before.update(responses.read(target.responses).answers)
             found.append(_cell(model, target, order, file is not None, before, progress))
     return found
 

@@ -44,8 +44,9 @@ class Wanted:
     """``auto`` is off, as in lm-eval, until a preset says otherwise."""
     system_instruction: str | None = None
     """System message."""
-    fewshot_as_multiturn: bool = False
-    """Whether each example is a turn of its own."""
+    fewshot_as_multiturn: bool | None = None
+    """Whether each example is a turn of its own; null is yes under a chat template, as in lm-eval;
+    without one there are no turns."""
     seed: int = 1234
     """Seed of sampling and of the choice of examples (lm-eval's default)."""
     series: str | None = None
@@ -181,12 +182,14 @@ class Model:
         """
         wanted = self.wanted
         moving = {k: v for k, v in wanted.model_args.items() if k not in (*_HARMLESS, "dtype")}
+        template = self._template(chat or wanted.apply_chat_template)
+        turns = template != "off" and num_fewshot > 0 and wanted.fewshot_as_multiturn is not False
         settings = Settings(
             num_fewshot=num_fewshot,
             gen_kwargs=dict(wanted.gen_kwargs) if wanted.gen_kwargs else None,
-            chat_template=self._template(chat or wanted.apply_chat_template),
+            chat_template=template,
             system_instruction=wanted.system_instruction,
-            fewshot_as_multiturn=wanted.fewshot_as_multiturn,
+            fewshot_as_multiturn=turns,
             backend=wanted.backend,
             dtype=self.dtype,
             model_args=moving or None,

@@ -80,7 +80,7 @@ class SuiteModel(BaseModel):
     system_instruction: str | None = None
     """System message."""
     fewshot_as_multiturn: bool | None = None
-    """Make each example a turn of its own."""
+    """Make each example a turn of its own, under a chat template."""
 
 
 class Suite(BaseModel):

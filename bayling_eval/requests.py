@@ -43,6 +43,11 @@ class Shard:
         """Name of the response file, which no other shard writes to."""
         return "run.jsonl" if self.of == 1 else f"run-{self.index}-of-{self.of}.jsonl"
 
+    @property
+    def writers(self) -> set[str]:
+        """Names of the response files of all shards of the run."""
+        return {Shard(index, self.of).writer for index in range(1, self.of + 1)}
+
 
 WHOLE = Shard()
 
@@ -140,11 +145,24 @@ class Work:
         log = responses.read(self.target.responses)
         if not log.bad:
             return log
+        self._doubt()
         for path in sorted({Path(where.rpartition(":")[0]) for where in log.bad}):
-            # What another shard is writing is read half done; it is that shard's to mend.
-            with suppress(UserError):
-                responses.quarantine(path)
+            # Another shard may be about to write to its own, and would find it locked; what it is
+            # writing is read half done.
+            if path.name == self._shard.writer or path.name not in self._shard.writers:
+                with suppress(UserError):
+                    responses.quarantine(path)
         return responses.read(self.target.responses)
+
+    def _doubt(self) -> None:
+        """Have every selection looked at again: whose the lost answers are, is not known."""
+        with store.locked(self.target.system, wait=True):
+            for path in self.target.settings_folder.glob(f"*/{store.PLAN}"):
+                planned = store.load(Plan, path).tasks
+                unsure = {
+                    n: p.model_copy(update={"inputs_digest": None}) for n, p in planned.items()
+                }
+                store.save(path, Plan(tasks=unsure))
 
     def _plan(self, log: responses.Log) -> list[Task]:
         """Return the tasks whose answers are not all known to be there."""
@@ -200,7 +218,7 @@ class Work:
         for task in self.todo:
             progress(task.name)
             built = Built(task, self.target.prompting, self._data)
-            ids = self._ids[task.name] = []
+            ids: list[bytes] = []
             for asked in built.ask(self.target.subset.of(len(built.docs))):
                 ids += (bytes.fromhex(request.request_id) for request in asked.requests)
                 for request in asked.requests:
@@ -208,18 +226,20 @@ class Work:
                         self.kept += 1
                     elif self._shard.holds(task.name, asked.doc_id):
                         yield request
+            # Not before: an engine that stops early has not seen the rest.
+            self._ids[task.name] = ids
 
     def finish(self) -> list[str]:
         """Write which tasks have all their answers; return those that have not."""
-        log = responses.read(self.target.responses)
-        entries = [self._finished(task, log) for task in self.todo]
         with store.locked(self.target.system, wait=True):
+            # Another shard may have finished meanwhile, and must not be taken back.
+            log, planned = responses.read(self.target.responses), self.target.plan().tasks
+            entries = [self._finished(planned[task.name], log) for task in self.todo]
             self._save(entries)
         return [entry.task for entry in entries if entry.answers_digest is None]
 
-    def _finished(self, task: Task, log: responses.Log) -> PlannedTask:
-        entry = self.target.plan().tasks[task.name]
-        ids = [one.hex() for one in self._ids.get(task.name, ())]
+    def _finished(self, entry: PlannedTask, log: responses.Log) -> PlannedTask:
+        ids = [one.hex() for one in self._ids.get(entry.task, ())]
         if not ids or not all(one in log.answers for one in ids):
             return entry
         found = [log.answers[one] for one in ids]

@@ -70,9 +70,8 @@ def targets(
     for entry in selection.entries:
         subset = entry.subset if order.limit is None else Subset(order.limit)
         for task in entry.tasks:
-            shots = next(
-                n for n in (order.num_fewshot, entry.num_fewshot, task.num_fewshot) if n is not None
-            )
+            asked = (order.num_fewshot, entry.num_fewshot, task.num_fewshot, 0)
+            shots = next(n for n in asked if n is not None) if task.num_fewshot != 0 else 0
             cells.setdefault((task.family, shots, subset, entry.chat), {})[task.name] = task
     found = []
     for (family, shots, subset, chat), named in cells.items():

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bayling_eval import sources
-from bayling_eval.adapter import FAULTS, build, environment, quiet
+from bayling_eval.adapter import build, environment, explained, quiet
 from bayling_eval.errors import UserError
 from bayling_eval.tasks import Task, catalogue, find, folders
 
@@ -46,22 +46,15 @@ def _check_nothing_dropped(known: Mapping[str, Task], include: tuple[Path, ...])
 
 
 def _check_task(task: Task, data: Path | None) -> str | None:
-    # lm-eval renders prompts with Jinja, so a mistake in a template is one of Jinja's faults.
-    import jinja2
-
     missing = _missing(task, data)
     try:
-        built = build(task)
-        built.fewshot_context(built.task_docs[0], num_fewshot=0)
+        with explained(task):
+            built = build(task)
+            built.fewshot_context(built.task_docs[0], num_fewshot=0)
     except UserError as fault:
-        if missing:
+        if missing and isinstance(fault.__cause__, UserError):
             return f"{task.name}: {missing}"
-        raise UserError(f"{task.path}: {fault}") from fault
-    except (*FAULTS, jinja2.TemplateError) as fault:
-        raise UserError(
-            f"{task.path}: lm-eval cannot build {task.name} "
-            f"({type(fault).__name__}: {fault}): mend the file"
-        ) from fault
+        raise
     return None
 
 

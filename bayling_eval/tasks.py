@@ -70,8 +70,9 @@ class Task:
     """Score of guessing, 0 to 1, where there is one."""
     path: Path
     """Its YAML."""
-    num_fewshot: int = 0
-    """Examples in the prompt unless others are asked for."""
+    num_fewshot: int | None = None
+    """Examples in the prompt unless others are asked for; a task that says 0 has none, whatever is
+    asked for, as in lm-eval."""
     metrics: tuple[str, ...] = ()
     """lm-eval's metrics of the task, by name."""
     filters: tuple[str, ...] = ("none",)
@@ -276,8 +277,10 @@ def _task(path: Path, config: _Config) -> Task | None:
     )
 
 
-def _shots(path: Path, config: _Config) -> int:
-    shots = config.get("num_fewshot") or 0
+def _shots(path: Path, config: _Config) -> int | None:
+    shots = config.get("num_fewshot")
+    if shots is None:
+        return None
     if not isinstance(shots, int) or isinstance(shots, bool) or shots < 0:
         raise UserError(f"{path}: num_fewshot is {shots!r}: write a whole number, at least 0")
     return shots

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bayling_eval import backends, plan, responses, run
+from bayling_eval import backends, plan, responses, run, tasks
 from bayling_eval.adapter import Built
 from bayling_eval.backends.base import Answer
 from bayling_eval.errors import RuntimeFault
@@ -25,7 +25,8 @@ def selection(*tables: SuiteTasks, include: Path | None = None) -> plan.Selectio
     """Return the tasks of a suite; with a folder of a user's own tasks, only those of it."""
     if include is None:
         return plan.selected(Suite(name="lab", tasks=tables or (some(),)))
-    suite = Suite(name="lab", tasks=(SuiteTasks(use="flores200"),))
+    families = {task.family for task in tasks.catalogue((include,)).values() if "mine" in task.name}
+    suite = Suite(name="lab", tasks=tuple(SuiteTasks(use=family) for family in sorted(families)))
     return plan.selected(suite, only_tasks="*mine*", include=(include,))
 
 
@@ -43,9 +44,9 @@ class Lab:
         new, self._seen = lines[self._seen :], len(lines)
         return new
 
-    def model(self, name: str = "echo", **wanted) -> Model:
+    def model(self, called: str = "echo", **wanted) -> Model:
         arguments = {"trace": str(self.trace), **wanted.pop("model_args", {})}
-        return Model(Wanted(name, backend="echo", model_args=arguments, **wanted))
+        return Model(Wanted(called, backend="echo", model_args=arguments, **wanted))
 
     def order(self, **order) -> run.Order:
         return run.Order(self.results, self.data, **order)
@@ -84,9 +85,10 @@ class Lab:
     def log(self, *tables: SuiteTasks) -> responses.Log:
         return responses.read(self.targets(*tables)[0].responses)
 
-    def unfinished(self, *tables: SuiteTasks) -> list[str]:
+    def unfinished(self, *tables: SuiteTasks, include=None) -> list[str]:
         """Return the planned tasks that are not known to have all answers."""
-        planned = [one for t in self.targets(*tables) for one in t.plan().tasks.values()]
+        targets = self.targets(*tables, include=include)
+        planned = [one for target in targets for one in target.plan().tasks.values()]
         assert planned
         return [one.task for one in planned if one.answers_digest is None]
 

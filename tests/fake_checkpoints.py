@@ -11,6 +11,14 @@ from typing import Any
 ROWS = 8
 # Files of the last seconds are hashed again each time; these are old.
 _YEAR_2020 = 1_577_836_800
+_CONFIG = {
+    "model_type": "llama",
+    "vocab_size": ROWS,
+    "hidden_size": 2,
+    "intermediate_size": 2,
+    "num_attention_heads": 1,
+    "num_hidden_layers": 1,
+}
 _TOKENIZER = {
     "version": "1.0",
     "truncation": None,
@@ -37,7 +45,7 @@ def put(path: Path, value: Any) -> None:
 
 def make_checkpoint(folder: Path, template: str | None = "{{ messages }}", **config: Any) -> Path:
     """Make a whole checkpoint; ``config`` goes to its ``config.json``."""
-    put(folder / "config.json", {"model_type": "llama", "vocab_size": ROWS, **config})
+    put(folder / "config.json", {**_CONFIG, **config})
     put(folder / "tokenizer.json", _TOKENIZER)
     put(folder / "tokenizer_config.json", {"chat_template": template} if template else {})
     tensor = {"dtype": "F32", "shape": [ROWS, 2], "data_offsets": [0, ROWS * 8]}

@@ -27,9 +27,9 @@ LAYERS = (
 )
 HOMES = {
     "lm_eval": {"adapter", "strict_check"},
-    "datasets": {"hub"},
+    "datasets": {"adapter", "hub"},
     "sacrebleu": {"metrics"},
-    "jinja2": {"adapter", "backends", "report", "strict_check"},
+    "jinja2": {"adapter", "backends", "report"},
     "pandas": {"aggregate", "report"},
     "pyarrow": {"tables"},
     "click": {"cli"},

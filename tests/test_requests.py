@@ -1,16 +1,16 @@
 """What is missing is asked, once; what is kept is not; whatever happened to the log before."""
 
+import itertools
 import os
-import threading
 from collections import Counter
 
 import pytest
-from conftest import SEGMENTS, sentences, write_lines
+from conftest import SEGMENTS
 from echo_lab import TASKS, Lab, Stops, flat, some
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayling_eval import backends, requests, responses
+from bayling_eval import backends, requests, responses, store
 from bayling_eval.errors import RuntimeFault, UserError
 from bayling_eval.plan import SuiteTasks
 from bayling_eval.provenance import digest_lines
@@ -72,7 +72,7 @@ def test_three_shards_ask_every_request_once_and_the_last_completes_the_plan(lab
         lab.ask(shard=shard)
         asked.append(lab.asked())
     assert all(asked)
-    assert Counter(sum(asked, [])) == Counter(flat(lab.expected()))
+    assert Counter(itertools.chain(*asked)) == Counter(flat(lab.expected()))
     assert lab.unfinished() == []
     assert [work.todo for work in lab.works(shard=THIRDS[0])] == [[]]
     # It is the plan that one run makes.
@@ -107,29 +107,19 @@ def test_another_number_of_shards_asks_only_the_rest(lab):
 def test_a_shard_that_finishes_late_does_not_take_back_what_the_last_one_has_finished(
     lab, monkeypatch
 ):
-    """One reads the log, the other answers the rest and finishes, the first writes its plan."""
+    """Between its last answer and its plan the other one answers the rest and finishes."""
     one, other = (lab.works(shard=Shard(index, 2)) for index in (1, 2))
-    engine = backends.load(lab.model().spec)
-    requests.answer(one, engine, Shard(1, 2), lambda _: None)
-    real = responses.read
+    engine, real = backends.load(lab.model().spec), store.locked
+    requests.answer(one, engine, Shard(1, 2), str)
 
-    def slow(folder):
-        log = real(folder)
-        monkeypatch.setattr(responses, "read", real)
-        meanwhile.start()
-        meanwhile.join(1)
-        return log
+    def late(folder, *, wait):
+        monkeypatch.setattr(store, "locked", real)
+        requests.answer(other, engine, Shard(2, 2), str)
+        assert other[0].finish() == []
+        return real(folder, wait=wait)
 
-    def rest():
-        requests.answer(other, engine, Shard(2, 2), lambda _: None)
-        other[0].finish()
-
-    meanwhile = threading.Thread(target=rest)
-    requests.answer  # noqa: B018
-    monkeypatch.setattr(responses, "read", slow)
-    one[0].finish()
-    meanwhile.join(20)
-    assert not meanwhile.is_alive()
+    monkeypatch.setattr(store, "locked", late)
+    assert one[0].finish() == []
     assert lab.unfinished() == []
 
 
@@ -151,7 +141,7 @@ def test_everything_is_asked_once_and_planned_with_what_came_back(lab):
 def test_what_is_done_is_known_without_rendering(lab):
     lab.ask()
     (work,) = lab.works()
-    assert (work.todo, work.kept, work.answered) == ([], 0, 0)
+    assert (work.todo, work.kept, work.answered) == ([], ALL, 0)
 
 
 @pytest.mark.parametrize("after", [0, 1, SEGMENTS, ALL - 1])
@@ -217,7 +207,6 @@ def test_a_task_of_which_an_engine_did_not_take_all_requests_is_not_finished(lab
 
 
 def test_nothing_is_changed_where_another_process_writes(lab):
-    lab.ask(engine=Stops(lab, 7)) if False else None
     works = lab.works()
     folder = works[0].target.responses
     with responses.Writer(folder / WHOLE.writer):
@@ -232,9 +221,9 @@ def test_nothing_is_changed_where_another_process_writes(lab):
 def test_answers_reach_the_disk_while_the_run_goes_on(lab, monkeypatch):
     flushed = []
     monkeypatch.setattr(requests, "_SYNC_SECONDS", -1.0)
-    monkeypatch.setattr(responses.Writer, "sync", lambda self: flushed.append(self))
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
     lab.ask()
-    assert len(flushed) == ALL + 1
+    assert flushed.count(only_file(lab).stat().st_ino) == ALL + 1
 
 
 # Damage
@@ -300,6 +289,22 @@ def test_what_another_selection_lost_is_not_forgotten_when_its_record_was_moved_
     assert lab.unfinished(some(), some(5)) == []
 
 
+def test_a_shard_leaves_the_files_of_the_others_for_them_to_mend(lab):
+    """One that starts while another mends its file would find it locked, and end."""
+    for shard in THIRDS:
+        lab.ask(shard=shard)
+    files = [lab.targets()[0].responses / shard.writer for shard in THIRDS]
+    lost = [flip(file, 1) for file in files]
+    lab.asked()
+    lab.works(shard=THIRDS[0])
+    assert [file.with_suffix(".bad").exists() for file in files] == [True, False, False]
+    lab.works(shard=Shard(1, 2))
+    assert [file.with_suffix(".bad").exists() for file in files] == [True, True, True]
+    lab.ask()
+    assert sorted(lab.asked()) == sorted(lost)
+    assert lab.unfinished() == []
+
+
 def test_without_the_log_everything_is_asked_again(lab):
     lab.ask()
     plan, first = lab.targets()[0].plan(), lab.asked()
@@ -359,108 +364,3 @@ def test_a_part_with_shots_is_a_part_of_all_with_shots(lab):
     assert len(lab.asked()) == ALL
     shots = {t.settings.settings.num_fewshot: t.settings_folder for t in lab.targets(whole, some())}
     assert len(set(shots.values())) == 2
-
-
-# What changed is asked again, and only that
-
-
-def change(path, before, after):
-    """Put one text in place of another, once; the file's time moves on as by hand."""
-    content = path.read_text()
-    assert content.count(before) >= 1
-    path.write_text(content.replace(before, after, 1))
-    later = path.stat().st_mtime_ns + 10**10
-    os.utime(path, ns=(later, later))
-
-
-@pytest.mark.parametrize(
-    ("lang", "touched", "asked"),
-    [("eng_Latn", TASKS[:2], 2), ("zho_Hans", TASKS[2:], 1), ("deu_Latn", TASKS[::2], 0)],
-)
-def test_a_changed_line_of_data_is_asked_again_where_it_is_the_source(lab, lang, touched, asked):
-    lab.ask()
-    before = set(lab.asked())
-    file = lab.data / "flores200" / "flores200_dataset" / "devtest" / f"{lang}.devtest"
-    lines = sentences(lang)
-    write_lines(file, [*lines[:7], f"{lines[7]}!", *lines[8:]])
-    lab.ask()
-    assert lab.rendered == touched
-    now = lab.asked()
-    assert len(now) == asked
-    assert before.isdisjoint(now)
-    assert {ids[0] for documents in lab.expected().values() for ids in documents[7:8]} >= set(now)
-    assert lab.unfinished() == []
-    lab.ask()
-    assert (lab.asked(), lab.rendered) == ([], [])
-
-
-TEMPLATE = """\
-output_type: generate_until
-custom_dataset: !function bayling_eval.hooks.dataset
-test_split: test
-doc_to_text: !function utils.prompt
-doc_to_target: "{{reference}}"
-generation_kwargs: {until: ["."], max_gen_toks: 20}
-# a comment
-"""
-UTILS = """\
-# a comment
-def prompt(doc):
-    return f"Say in {doc['tgt_name']}: {doc['source']}"
-"""
-OWN = """\
-include: _shared
-task: flores200_mine_{name}
-metadata: {{version: 1.0, family: {family}, src_lang: eng_Latn, tgt_lang: {lang}}}
-"""
-FIRST, SECOND = MINE = ["flores200_mine_a", "flores200_mine_b"]
-
-
-@pytest.fixture
-def mine(tmp_path):
-    """Two tasks of a user's own that share a template and functions; one has its own prompt."""
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "_shared").write_text(TEMPLATE)
-    (folder / "utils.py").write_text(UTILS)
-    own = 'doc_to_text: "Own words: {{source}}"\n'
-    for name, lang, more in (("a", "deu_Latn", ""), ("b", "tha_Thai", own)):
-        text = OWN.format(name=name, lang=lang, family="flores200")
-        (folder / f"{name}.yaml").write_text(text + more)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("file", "before", "after", "touched", "asked"),
-    [
-        ("a.yaml", "1.0", "1.1", [FIRST], 0),
-        ("b.yaml", "Own", "own", [SECOND], SEGMENTS),
-        ("_shared", "comment", "commend", MINE, 0),
-        ("_shared", "reference", "source  #"[:6] + "   ", MINE, 0),
-        ("_shared", "20", "21", MINE, 2 * SEGMENTS),
-        ("utils.py", "comment", "commend", MINE, 0),
-        ("utils.py", "Say", "say", MINE, SEGMENTS),
-    ],
-)
-def test_a_changed_byte_of_a_task_touches_the_tasks_made_of_it(
-    lab, mine, file, before, after, touched, asked
-):
-    lab.ask(include=mine)
-    assert len(lab.asked()) == 2 * SEGMENTS
-    change(mine / file, before, after)
-    lab.ask(include=mine)
-    assert lab.rendered == touched
-    assert len(lab.asked()) == asked
-    lab.ask(include=mine)
-    assert (lab.asked(), lab.rendered) == ([], [])
-
-
-def test_of_data_that_only_the_task_knows_the_requests_tell_what_changed(lab, mine):
-    """Its files are unknown: it is rendered each time, and nothing is asked that is answered."""
-    for name in "ab":
-        change(mine / f"{name}.yaml", "family: flores200", "family: mine")
-    change(mine / "_shared", "bayling_eval.hooks.dataset", "utils.dataset")
-    rows = 'def dataset(**metadata):\n    rows = [{"source": str(n), "reference": "x", "tgt_name": "y"} for n in range(4)]\n    return {"test": datasets.Dataset.from_list(rows)}\n'
-    (mine / "utils.py").write_text(f"import datasets\n{UTILS}\n\n{rows}")
-    table = SuiteTasks(use="mine")
-    del table

@@ -75,7 +75,9 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--adapter", metavar="PATH", help="Folder of a LoRA adapter."),
         click.option("--revision", help="Revision on the hub."),
         click.option(
-            "--fewshot-as-multiturn", is_flag=True, default=None, help="Each example is a turn."
+            "--fewshot-as-multiturn/--no-fewshot-as-multiturn",
+            default=None,
+            help="Each example is a turn of its own; under a chat template the default.",
         ),
         click.option("--system-instruction", metavar="TEXT", help="System message."),
         click.option(

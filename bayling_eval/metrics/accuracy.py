@@ -36,7 +36,8 @@ class SampleMean:
                 raise unknown(f"option of {spec.name}", key, self._known)
         self.name = spec.name
         self.filter = dict(spec.options).get("filter", "none")
-        self._written = str(spec)
+        # As the answers' values are named, however the filter was written.
+        self._value = spec.name + ("" if self.filter == "none" else f":filter={self.filter}")
 
     def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
         """Say what was averaged, and which lm-eval said it."""
@@ -50,11 +51,11 @@ class SampleMean:
         Raises:
             UserError: the task does not give the value, or not for each document.
         """
-        given, n = segments.values.get(self._written, ()), len(segments.hypotheses)
+        given, n = segments.values.get(self._value, ()), len(segments.hypotheses)
         if len(given) != n:
             # Rows are paired by document: without some of them nothing fits together.
             raise UserError(
-                f"{self._written}: the task gives a number for {len(given)} of {n} documents: mend "
+                f"{self._value}: the task gives a number for {len(given)} of {n} documents: mend "
                 "its process_results, or take the metric out of its metric_list"
             )
         values = np.array(given, dtype=np.float64)

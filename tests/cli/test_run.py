@@ -13,84 +13,36 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_checkpoints import make_checkpoint, put
+from cli_runs import (
+    CHOICES,
+    ECHO,
+    GERMAN,
+    QUESTIONS,
+    asked,
+    files,
+    one_line,
+    refused,
+    running,
+    scores,
+    settings,
+    suite,
+)
+from fake_checkpoints import make_checkpoint
 
 from bayling_eval import provenance
-from bayling_eval.cli.main import main
-from bayling_eval.store import System, systems
+from bayling_eval.store import systems
 
 CHECKOUT = Path(__file__).parents[2]
-# 16 questions of four choices a language, and 16 sentences a direction.
-QUESTIONS, CHOICES = 16, 4
 OUTCOME_KEYS = "system kept answered seconds unfinished too_long spanning fault".split()
 FORECAST_KEYS = """
     system family settings selection tasks languages documents requests missing prompt_tokens
     max_output_tokens disk_bytes
 """.split()
-ECHO = ("--backend", "echo")
-GERMAN = ("sample_questions", "--languages", "deu_Latn")
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capfd):
-    """Run ``bayling-eval run`` in a folder of its own; return exit code, stdout and stderr."""
-    for name in ("BAYLING_DATA", "BAYLING_RESULTS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def invoke(*words: object, verb: str = "run") -> tuple[int, str, str]:
-        capfd.readouterr()
-        jobs = ("--jobs", "1") if verb in ("run", "score") else ()
-        code = main([verb, *map(str, words), *jobs])
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    yield invoke
-    # A run catches SIGTERM for the rest of its process.
-    signal.signal(signal.SIGTERM, handler)
-
-
-def asked(run, *words: object) -> list[dict]:
-    """Run, and return what became of each model."""
-    code, out, err = run(*words, "--json")
-    assert code == 0, err
-    return json.loads(out)["rows"]
-
-
-def scores(run, *words: object) -> list[dict]:
-    return json.loads(run(*words, "--json", verb="scores")[1])["rows"]
-
-
-def refused(run, *words: object) -> str:
-    """Return the one line of a run that was refused: exit code 2, nothing on stdout or disk."""
-    before = files()
-    code, out, err = run(*words)
-    assert (code, out) == (2, ""), err
-    assert files() == before
-    return one_line(err)
-
-
-def one_line(err: str) -> str:
-    lines = err.strip().split("\n")
-    assert len(lines) == 1, err
-    assert lines[0].startswith("bayling-eval: ")
-    return lines[0]
-
-
-def files() -> dict[Path, bytes | None]:
-    """Return everything below the working folder."""
-    return {p: p.read_bytes() if p.is_file() else None for p in Path().rglob("*")}
-
-
-def settings(system: System) -> list[dict]:
-    return [cell.settings.model_dump() for cell in system.cells()]
-
-
-def suite(text: str) -> str:
-    Path("mine.toml").write_text(text)
-    return "mine.toml"
+    yield from running(tmp_path, monkeypatch, capfd)
 
 
 # What is printed, and what is asked again
@@ -178,7 +130,9 @@ def test_a_dry_run_writes_nothing_and_counts_what_a_run_asks(run):
     ]
     assert files() == before
     assert asked(run, path, *ECHO)[0]["answered"] == sum(row["missing"] for row in rows)
-    assert {r["missing"] for r in json.loads(run(path, *ECHO, "--dry-run", "--json")[1])["rows"]} == {0}
+    assert {
+        r["missing"] for r in json.loads(run(path, *ECHO, "--dry-run", "--json")[1])["rows"]
+    } == {0}
 
 
 def test_a_dry_run_of_a_checkpoint_hashes_no_weights_and_starts_no_engine(run, monkeypatch):
@@ -222,11 +176,16 @@ def test_the_command_line_beats_the_suite(run):
     )
     words = (*ECHO, "--apply-chat-template", "on", "--gen-kwargs", "num_beams=2")
     asked(run, path, *words, "--model-args", "dtype=bfloat16", "--seed", "3", "--no-score")
-    (system,) = systems(Path("results"))
-    (found,) = settings(system)
-    assert system.name == "listed"
+    found = settings()
+    assert [system.name for system in systems(Path("results"))] == ["listed"]
     said = ("backend", "gen_kwargs", "dtype", "seed", "system_instruction")
-    assert [found[name] for name in said] == ["echo", {"num_beams": 2}, "bfloat16", 3, "of the suite"]
+    assert [found[name] for name in said] == [
+        "echo",
+        {"num_beams": 2},
+        "bfloat16",
+        3,
+        "of the suite",
+    ]
     assert found["chat_template"] not in (None, "off")
 
 
@@ -327,109 +286,6 @@ def test_shards_share_the_questions_out_and_the_last_one_scores(run):
     asked(run, *GERMAN, *ECHO, "--results", "whole")
     whole = scores(run, "--results", "whole")
     assert parts == [(r["metric"], r["value"], "ok") for r in whole]
-
-
-# Refused before anything is asked
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("sample_question", r"unknown suite 'sample_question'. Did you mean 'sample_questions'"),
-        ("none.toml", r"no suite file at none.toml"),
-        ("sample --languages cym_Latin", r"unknown language 'cym_Latin'.*'cym_Latn'"),
-        ("sample --languages @nowhere", r"unknown language set '@nowhere'"),
-        ("sample --tasks sample_eng_Latn-cym_Lat", r"unknown task .*'sample_eng_Latn-cym_Latn'"),
-        ("sample --backend eco -m x", r"unknown backend 'eco'. Did you mean 'echo'"),
-        ("sample -m a -m b --name c", r"--name c with 2 models: give one model"),
-        ("sample -m a -m a", r"a is named twice"),
-        ("sample -m a/b", r"system name 'a/b'"),
-        ("sample --shard 0/2", r"'0/2' is not I/N with I from 1 to N"),
-        ("sample --shard 3/2", r"'3/2' is not I/N"),
-        ("sample --shard 2", r"'2' is not I/N"),
-        ("sample --shard a/b", r"'a/b' is not I/N"),
-        ("sample --shard 1/2/3", r"'1/2/3' is not I/N"),
-        ("sample --shard -1/2", r"'-1/2' is not I/N"),
-        ("sample --limit 0", r"'--limit': 0 is not in the range"),
-        ("sample --num-fewshot -1", r"'--num-fewshot': -1 is not in the range"),
-        ("sample --seed x", r"'--seed': 'x' is not a valid integer"),
-        ("sample --apply-chat-template yes", r"'yes' is not one of 'auto', 'on', 'off'"),
-        ("sample --gen-kwargs temperature", r"'temperature' is not name=value"),
-        ("sample --gen-kwargs a=1,", r"'' is not name=value"),
-        ("sample --gen-kwargs =1", r"'' is not name=value"),
-        ("sample --gen-kwargs [1]", r"'\[1\]' is not name=value"),
-        ('sample --gen-kwargs {"a":', r"'--gen-kwargs': not JSON"),
-        ("sample --gen-kwargs temperature=nan", r"'nan' is no number"),
-        ('sample --gen-kwargs {"temperature":Infinity}', r"Infinity is no number"),
-        ("sample --model-args dtype=int4", r"unknown dtype 'int4'. Known: auto, bfloat16"),
-        ("sample --model-args dealy=1", r"unknown argument of echo 'dealy'.*'delay'"),
-        ("sample --model-args delay=x", r"delay of echo is 'x': write seconds"),
-        ("sample --include-path nowhere", r"no folder of tasks at nowhere"),
-    ],
-)  # fmt: skip
-def test_bad_input_is_one_line_and_changes_nothing(run, words, message):
-    backend = () if "--backend" in words else ECHO
-    assert re.search(message, refused(run, *words.split(), *backend, "-q"))
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("do_sample=true,temperature=0.7", {"do_sample": True, "temperature": 0.7}),
-        ("top_k=40, until=x", {"top_k": 40, "until": "x"}),
-        ("until=a=b,num_beams=2", {"until": "a=b", "num_beams": 2}),
-        ('{"until": ["a,b", "\\n"], "do_sample": false}', {"until": ["a,b", "\n"], "do_sample": False}),
-        (' {"top_p": 0.9}', {"top_p": 0.9}),
-        ("", None),
-    ],
-)  # fmt: skip
-def test_decoding_is_written_as_a_list_or_as_json(run, text, value):
-    asked(run, *GERMAN, *ECHO, "--limit", "1", "--gen-kwargs", text, "--no-score")
-    (system,) = systems(Path("results"))
-    (found,) = settings(system)
-    assert found["gen_kwargs"] == value
-    if value and "do_sample" in value:
-        assert isinstance(found["gen_kwargs"]["do_sample"], bool)
-
-
-def spoil_pickled(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def spoil_cut_off(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def spoil_code(folder: Path) -> None:
-    put(folder / "config.json", {"auto_map": {"AutoModel": "x.M"}, "vocab_size": 8})
-
-
-def spoil_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (spoil_pickled, r"pytorch_model.bin.*safe_serialization"),
-        (spoil_cut_off, r"model.safetensors.*being written, or cut off"),
-        (spoil_code, r"auto_map.*trust_remote_code=True"),
-        (spoil_tokenizer, r"no tokenizer"),
-    ],
-)
-def test_a_checkpoint_that_cannot_be_used_is_refused(run, spoil, message):
-    spoil(make_checkpoint(Path("model")))
-    assert re.search(message, refused(run, *GERMAN, "-m", "model"))
-
-
-def test_a_chat_template_can_be_asked_for_only_where_there_is_one(run):
-    make_checkpoint(Path("plain"), template=None)
-    words = (*GERMAN, "-m", "plain", "--apply-chat-template")
-    message = refused(run, *words, "on")
-    assert "plain has no chat template: put its chat_template.jinja into the folder" in message
-    for chosen in ("off", "auto"):
-        assert run(*words, chosen, "--dry-run", "-q")[0] == 0
 
 
 # Interrupted

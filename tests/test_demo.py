@@ -1,0 +1,78 @@
+"""The bundled checkpoints of the demonstration: whole, small, and described honestly."""
+
+import json
+import re
+
+import pytest
+
+from bayling_eval import checkpoints, resources, tasks
+
+FOLDER = resources.data_file("demo")
+NAMES = ("better", "worse", "damaged")
+FILES = {
+    "README.md",
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_is_whole_and_small(name):
+    assert {path.name for path in (FOLDER / name).iterdir()} == FILES
+    found = checkpoints.open_checkpoint(str(FOLDER / name))
+    assert (found.name, found.dtype, found.max_length) == (name, "float32", 512)
+    assert "<|assistant|>" in (found.chat_template or "")
+    assert sum(path.stat().st_size for path in (FOLDER / name).iterdir()) < 7_000_000
+
+
+def test_the_checkpoints_differ_in_their_weights_alone():
+    for file in FILES - {"README.md"}:
+        contents = {(FOLDER / name / file).read_bytes() for name in NAMES}
+        assert len(contents) == (3 if file == "model.safetensors" else 1), file
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_special_tokens_are_those_of_the_config(name):
+    config, tokenizer, settings = (
+        json.loads((FOLDER / name / file).read_text(encoding="utf-8"))
+        for file in ("config.json", "tokenizer.json", "tokenizer_config.json")
+    )
+    ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    for role in ("bos", "eos", "pad"):
+        assert ids[settings[f"{role}_token"]] == config[f"{role}_token_id"]
+    assert len(tokenizer["model"]["vocab"]) == config["vocab_size"]
+    assert config["architectures"] == ["LlamaForCausalLM"]
+    assert config["tie_word_embeddings"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_that_scores_mean_nothing(name):
+    card = " ".join((FOLDER / name / "README.md").read_text(encoding="utf-8").split())
+    assert "its scores mean nothing" in card
+    assert "not reviewed by native speakers" in card
+    assert ("cym_Latn" in card and "tam_Taml" in card) == (name == "damaged")
+
+
+def test_the_figures_are_what_the_demonstration_needs():
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    table = {
+        row[0]: row[1:]
+        for row in re.findall(r"^\| (.+) \|$", page, re.M)
+        for row in [row.split(" | ")]
+    }
+    better, worse, damaged = ([float(x) for x in table[n][4].split(", ")] for n in NAMES)
+    assert all(b - d > 20 for b, d in zip(better, damaged, strict=True))
+    assert len(better) == sum(
+        "cym_" in t or "tam_" in t for t in (x.name for x in tasks.of_family("sample"))
+    )
+    mean = {name: float(table[name][2]) for name in NAMES}
+    assert mean["better"] > 80 > 60 > mean["worse"] > 30
+    accuracy = {name: float(table[name][6]) for name in NAMES}
+    assert accuracy["better"] > accuracy["worse"] > 0.25
+    moved = re.search(r"at most ([\d.]+) chrF\+\+ in the other 198 directions", page)
+    assert moved
+    assert float(moved[1]) < 5
