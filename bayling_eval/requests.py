@@ -252,8 +252,17 @@ class Work:
         return entry.model_copy(update=update)
 
 
-def answer(works: Sequence[Work], engine: Backend, shard: Shard, progress: Progress) -> None:
+def answer(
+    works: Sequence[Work],
+    engine: Backend,
+    shard: Shard,
+    progress: Progress,
+    counted: Callable[[int], None] = lambda _: None,
+) -> None:
     """Ask an engine for what is missing, all cells of a model in one stream, and log the answers.
+
+    ``progress`` hears of each task that is rendered, ``counted`` about each second of how many
+    answers there are: rendering is far ahead of an engine.
 
     The logs are locked before anything is written, so that a second run changes nothing.
 
@@ -288,6 +297,7 @@ def answer(works: Sequence[Work], engine: Backend, shard: Shard, progress: Progr
             if time.monotonic() - synced > _SYNC_SECONDS:
                 for writer in writers.values():
                     writer.sync()
+                counted(sum(work.answered for work in works))
                 synced = time.monotonic()
 
 

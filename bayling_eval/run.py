@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bayling_eval import backends, requests, store, tasks
@@ -95,10 +96,12 @@ def run(
     selection: Selection,
     order: Order,
     progress: Callable[[str], Progress],
+    counted: Callable[[str, int], None] = lambda *_: None,
 ) -> list[Outcome]:
     """Answer what is missing; a model that fails does not stop the others.
 
-    ``progress`` makes, for the name of a system, a function that shows what is worked on.
+    ``progress`` makes, for the name of a system, a function that shows what is worked on;
+    ``counted`` hears each second how many answers a system has.
 
     Raises:
         UserError: data, tasks or checkpoints that cannot be used, before any engine is started.
@@ -111,7 +114,10 @@ def run(
         )
         for model in models
     ]
-    return [_run_model(model, works, order, progress(model.name)) for model, works in planned]
+    return [
+        _run_model(model, works, order, (progress(model.name), partial(counted, model.name)))
+        for model, works in planned
+    ]
 
 
 def _check_names(models: Sequence[Model]) -> None:
@@ -122,7 +128,12 @@ def _check_names(models: Sequence[Model]) -> None:
             raise UserError(f"{model.wanted.id} is named twice: name each model once")
 
 
-def _run_model(model: Model, works: Sequence[Work], order: Order, progress: Progress) -> Outcome:
+def _run_model(
+    model: Model,
+    works: Sequence[Work],
+    order: Order,
+    shown: tuple[Progress, Callable[[int], None]],
+) -> Outcome:
     started = time.monotonic()
     todo = [work for work in works if work.todo]
     fault: BaylingError | None = None
@@ -131,7 +142,7 @@ def _run_model(model: Model, works: Sequence[Work], order: Order, progress: Prog
         if todo:
             log = todo[0].target.system / f"engine-{order.shard.writer.removesuffix('.jsonl')}.log"
             with _engine(model, log) as engine:
-                requests.answer(todo, engine, order.shard, progress)
+                requests.answer(todo, engine, order.shard, *shown)
         unfinished = [name for work in todo for name in work.finish()]
     except BaylingError as error:
         fault = error

@@ -1,4 +1,4 @@
-"""Two systems on multiple choice: verdicts, means, and values that do not speak for a whole task."""
+"""Two systems on multiple choice: verdicts, means, and values that stand for a part alone."""
 
 import json
 
@@ -204,7 +204,7 @@ def test_a_task_that_lacks_answers_is_incomplete(lab):
     }
 
 
-def test_other_questions_are_incomparable(lab, tmp_path, data_dir):
+def test_other_questions_are_incomparable(lab, tmp_path):
     # Two data folders whose files differ in one choice.
     folders = []
     for number in range(2):

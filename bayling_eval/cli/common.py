@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -169,6 +170,19 @@ def progress(quiet: bool, label: str) -> Callable[[str], None]:
             click.echo(f"{label}: {text}", err=True)
         else:
             click.echo(f"\r\x1b[2K{label}: {text}", nl=False, err=True)
+
+    return show
+
+
+def counter(quiet: bool) -> Callable[[str, int], None]:
+    """Return a function that shows how many answers a system has: each second, or each minute."""
+    started, last = time.monotonic(), [0.0]
+
+    def show(name: str, answered: int) -> None:
+        now = time.monotonic() - started
+        if not quiet and now - last[0] >= (60 if _plain() else 1):
+            last[0] = now
+            progress(quiet, name)(f"{answered:,} answered, {answered / now:.0f}/s")
 
     return show
 

@@ -185,7 +185,7 @@ def _run(
         return common.progress(quiet, name)
 
     try:
-        outcomes = run.run(models, selection, order, progress)
+        outcomes = run.run(models, selection, order, progress, common.counter(quiet))
     finally:
         common.end_progress(quiet)
     for outcome in outcomes if not quiet else ():

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from cli_runs import (
 from fake_checkpoints import make_checkpoint
 
 from bayling_eval import provenance
+from bayling_eval.backends import echo
 from bayling_eval.store import systems
 
 CHECKOUT = Path(__file__).parents[2]
@@ -286,6 +288,37 @@ def test_shards_share_the_questions_out_and_the_last_one_scores(run):
     asked(run, *GERMAN, *ECHO, "--results", "whole")
     whole = scores(run, "--results", "whole")
     assert parts == [(r["metric"], r["value"], "ok") for r in whole]
+
+
+# What an engine says of a prompt
+
+
+def test_prompts_too_long_and_tokens_that_span_the_join_are_counted(run, monkeypatch):
+    answer, seen = echo._answer, []
+
+    def said(request):
+        seen.append(request)
+        found = answer(request)
+        # The first choice of questions 0 to 2, and all of question 4.
+        if len(seen) in (1, 5, 9):
+            return replace(found, answer="", finish_reason="too_long")
+        return replace(found, spans_join=16 < len(seen) <= 20)
+
+    monkeypatch.setattr(echo, "_answer", said)
+    code, out, err = run(*GERMAN, *ECHO, "--json")
+    (row,) = json.loads(out)["rows"]
+    name = "sample_questions_deu_Latn"
+    assert (code, row["too_long"], row["spanning"]) == (0, {name: 3}, {name: 4})
+    assert f": 3 prompts exceed the context and were not asked: {name} 3\n" in err
+    assert f": 4 log-likelihoods have a token that spans context and continuation: {name} 4" in err
+    (cell,) = systems(Path("results"))[0].cells()
+    planned = cell.plan().tasks[name]
+    assert (planned.n, planned.n_requests) == (16, 64)
+    assert (planned.n_too_long, planned.n_spanning) == (3, 4)
+    assert {(r["status"], r["n"], r["n_unscored"]) for r in scores(run)} == {("partial", 16, 3)}
+    # What is kept is told again.
+    assert asked(run, *GERMAN, *ECHO)[0]["too_long"] == {name: 3}
+    assert len(seen) == 64
 
 
 # Interrupted
