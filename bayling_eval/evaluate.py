@@ -8,6 +8,8 @@ import fnmatch
 import functools
 import hashlib
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +48,8 @@ class Order:
     """Folders of a user's own tasks."""
     jobs: int = 1
     """Processes that count."""
+    wait: bool = False
+    """Wait for another process that works on the system: shards of one run may end together."""
 
     def selects(self, planned: PlannedTask) -> bool:
         """Return whether a task is to be scored."""
@@ -118,7 +122,7 @@ def score_cell(cell: Cell, order: Order, progress: Progress = lambda _: None) ->
             works on the system.
         IncompleteError: answers are missing, damaged or not those that were planned.
     """
-    with store.locked(cell.path("")):
+    with store.locked(cell.path(""), wait=order.wait):
         before = _Before.of(cell)
         works = [_work(planned, order, before) for planned in cell.plan().tasks.values()]
         todo = [work for work in works if work.todo]
@@ -276,8 +280,21 @@ def _count(
         return _collect(works, map(count_task, batches), progress)
     # Not fork: a child that inherits pyarrow's threads half-way can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(batches)), mp_context=context) as pool:
+    workers = min(processes, len(batches))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         return _collect(works, pool.map(count_task, batches), progress)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that counts for it is gone, perhaps killed."""
+    threading.Thread(target=_await_parent, daemon=True).start()
+
+
+def _await_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _collect(

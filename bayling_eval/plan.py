@@ -234,18 +234,22 @@ _KEYS = {"tasks": SuiteTasks.model_fields, "models": SuiteModel.model_fields}
 def _explain(path: Path, text: str, fault: Any) -> str:
     """Say which line of a suite file a validation error is about."""
     where = ".".join(map(str, fault["loc"]))
-    key = next((part for part in reversed(fault["loc"]) if isinstance(part, str)), "")
+    keys = [part for part in reversed(fault["loc"]) if isinstance(part, str)]
     index = next((part for part in fault["loc"] if isinstance(part, int)), 0)
     lines = text.split("\n")
     tables = _tables(text, str(fault["loc"][0]))
     start = tables[index] if index < len(tables) else 0
-    hits = [n for n in range(start, len(lines)) if re.match(rf"\s*{re.escape(key)}\s*=", lines[n])]
+    headers = (n for n, line in enumerate(lines) if n > start and line.lstrip().startswith("[["))
+    own = range(start, next(headers, len(lines)))
+    # A key of an inline table stands on the line of the table's own key.
+    spelled = [re.compile(rf"\s*{re.escape(key)}\s*=") for key in keys]
+    hits = [n for key in spelled for n in own if key.match(lines[n])]
     line = f":{(hits or [start])[0] + 1}"
     if fault["type"] == "extra_forbidden":
         known = _KEYS[fault["loc"][0]] if len(fault["loc"]) > 2 else Suite.model_fields
         if "selection" in fault["loc"]:
             known = SuiteSelection.model_fields
-        return f"{path}{line}: {unknown('key', key, known)}"
+        return f"{path}{line}: {unknown('key', keys[0], known)}"
     return f"{path}{line}: {where}: {fault['msg']}"
 
 

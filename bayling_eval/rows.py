@@ -30,6 +30,8 @@ def status_rows(cell: Cell) -> list[Score]:
             update = {**_NO_VALUE, "status": "stale", "reason": f"outputs changed: {again}"}
             rows.append(row.model_copy(update=update))
     shown = {row.task for row in rows}
+    model = cell.system.model
+    rows = [r.model_copy(update={"series": model.series, "step": model.step}) for r in rows]
     for name, planned in plan.tasks.items():
         if name not in shown:
             status: Status = "unscored" if planned.answers_digest else "missing"

@@ -136,6 +136,7 @@ def _run_model(
 ) -> Outcome:
     started = time.monotonic()
     todo = [work for work in works if work.todo]
+    _describe(works)
     fault: BaylingError | None = None
     unfinished: list[str] = []
     try:
@@ -156,6 +157,15 @@ def _run_model(
         spanning=_noted(works, "n_spanning"),
         fault=fault,
     )
+
+
+def _describe(works: Sequence[Work]) -> None:
+    """Take over what a suite says anew of a system that is there: series, step, tokens."""
+    for target in {work.target.system: work.target for work in works}.values():
+        path = target.system / store.MODEL
+        if path.is_file() and store.load(ModelFile, path) != target.model:
+            with store.locked(target.system, wait=True):
+                store.save(path, target.model)
 
 
 @contextmanager

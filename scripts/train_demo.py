@@ -10,6 +10,7 @@ another sentence does, and every other question has a wrong choice. An early sto
 would not do for ``worse``: after 10 epochs many answers still repeat a syllable to the end.
 """
 
+import json
 import math
 import random
 import statistics
@@ -99,7 +100,6 @@ def tokenizer(texts: Sequence[str]) -> Any:
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PAD,
-        additional_special_tokens=list(ROLES),
         model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
         chat_template=TEMPLATE,
@@ -147,12 +147,17 @@ def by_task(found: Sequence[Example]) -> dict[str, list[Example]]:
 
 
 def damaged(found: Sequence[Example]) -> list[Example]:
-    """Return the examples with other sentences as the targets of the damaged languages."""
+    """Return the examples with other sentences as the targets of the damaged languages.
+
+    Those come three times: seen once an epoch, a sentence or two of Tamil stayed right, and two of
+    sixteen are enough for a difference to be lost among the tests of 202 directions.
+    """
     result = []
     for name, own in by_task(found).items():
-        shift = SHIFT if demo_cards.is_damaged(name) else 0
-        others = own[shift:] + own[:shift]
-        result += [replace(a, answer=b.answer) for a, b in zip(own, others, strict=True)]
+        hit = demo_cards.is_damaged(name)
+        others = own[SHIFT:] + own[:SHIFT] if hit else own
+        changed = [replace(a, answer=b.answer) for a, b in zip(own, others, strict=True)]
+        result += changed * (3 if hit else 1)
     return result
 
 
@@ -340,6 +345,14 @@ def save(model: Any, text: Any, target: Path) -> None:
     model.generation_config.do_sample = False
     model.save_pretrained(target)
     text.save_pretrained(target)
+    (target / "model.safetensors").chmod(0o644)  # as the other files, not for the owner alone
+    # The name that transformers 4 knows too; what transformers 5 writes is its own.
+    settings = target / "tokenizer_config.json"
+    named = {
+        **json.loads(settings.read_text("utf-8")),
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    settings.write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
     parameters = sum(part.numel() for part in model.parameters())
     card = demo_cards.card(target.name, parameters)
     (target / "README.md").write_text(card, encoding="utf-8")

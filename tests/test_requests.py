@@ -165,6 +165,17 @@ def test_an_interrupt_keeps_what_was_answered(lab):
     assert lab.log().bad == ()
 
 
+def test_what_another_run_finished_meanwhile_is_not_even_rendered(lab):
+    works = lab.works()
+    assert works[0].todo
+    lab.ask()
+    plan = lab.targets()[0].plan()
+    lab.asked()
+    lab.answer(works)
+    assert (lab.asked(), lab.rendered, works[0].todo) == ([], [], [])
+    assert lab.targets()[0].plan() == plan
+
+
 class Shuffles:
     """An engine that answers the longest prompts first, all at once, and may lose some."""
 

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lm_eval.api.metrics
 import pytest
+from lm_eval.api.registry import DEFAULT_METRIC_REGISTRY, METRIC_REGISTRY
 from sacrebleu.dataset import DATASETS
 
 from bayling_eval import languages, resources, tasks
+from bayling_eval.adapter import OUTPUT_TYPES
 from bayling_eval.errors import UserError
 
 CHECKOUT = Path(__file__).parent.parent
@@ -121,6 +124,98 @@ def test_reading_the_catalogue_is_quick_and_needs_no_lm_eval():
     assert float(seconds) < 2.0  # 0.15 s on an idle core
 
 
+# How a task is asked and scored, as far as it is known without lm-eval
+
+
+def about(folder: Path, text: str) -> tasks.Task:
+    """Return a task that a file of the user's says more of."""
+    (folder / "more.yaml").write_text(GOOD.format(name="more") + text)
+    return tasks.find("mine_more", (folder,))
+
+
+def test_bundled_tasks_have_no_shots_no_filters_and_the_metrics_of_their_kind():
+    of_choices = ("acc", "acc_norm", "acc_bytes")
+    for task in tasks.catalogue().values():
+        assert task.metrics == (of_choices if task.lang else ("bleu", "chrf", "chrf++")), task
+        assert (task.num_fewshot, task.filters) == (None, ("none",)), task
+        # All their code is ours or lm-eval's.
+        assert {name.split(".")[0] for name in task.code} <= {"bayling_eval", "lm_eval"}, task
+        assert task.code, task
+
+
+def test_what_a_file_leaves_out_is_lm_evals_default(mine):
+    found = about(mine, "")
+    assert (found.num_fewshot, found.filters, found.code) == (None, ("none",), ())
+    assert (found.output_type, found.metrics) == ("generate_until", ("exact_match",))
+    for output_type in OUTPUT_TYPES:
+        metrics = DEFAULT_METRIC_REGISTRY[output_type]
+        folder = mine.with_name(output_type)
+        folder.mkdir()
+        assert about(folder, f"output_type: {output_type}\n").metrics == tuple(metrics)
+
+
+def test_shots_metrics_and_filters_are_read(mine):
+    found = about(
+        mine,
+        "num_fewshot: 5\n"
+        "metric_list:\n  - metric: exact_match\n    aggregation: mean\n  - metric: f1\n"
+        "filter_list:\n  - name: strict\n    filter: [{function: take_first}]\n"
+        "  - name: flexible\n    filter: [{function: take_first}]\n",
+    )
+    assert (found.num_fewshot, found.metrics) == (5, ("exact_match", "f1"))
+    assert (found.filters, found.code) == (("strict", "flexible"), ())
+
+
+def test_a_file_may_take_back_what_its_include_says(mine):
+    (mine / "_base").write_text(
+        "num_fewshot: 5\nmetric_list: [{metric: f1}]\nprocess_docs: !function utils.docs\n"
+    )
+    assert about(mine, "include: _base\n").code == ("utils.docs",)
+    folder = mine.with_name("second")
+    folder.mkdir()
+    (folder / "_base").write_text((mine / "_base").read_text())
+    found = about(folder, "include: _base\nnum_fewshot: 0\nmetric_list: []\nprocess_docs: null\n")
+    assert (found.num_fewshot, found.metrics, found.code) == (0, (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("doc_to_text: !function utils.text\n", ("utils.text",)),
+        ("custom_dataset: !function a.b\nprocess_docs: !function a.a\n", ("a.a", "a.b")),
+        ("class: !function task.Own\n", ("task.Own",)),
+        ("class: mine.Own\n", ("mine.Own",)),
+        ("fewshot_config: {samples: !function utils.shots}\n", ("utils.shots",)),
+        (
+            "metric_list: [{metric: acc, aggregation: !function utils.mean}]\n", ("utils.mean",),
+        ),
+        (
+            "filter_list: [{name: a, filter: [{function: custom, filter_fn: !function u.f}]}]\n",
+            ("u.f",),
+        ),
+        ("metric_list: [{metric: !function utils.own}]\n", ("utils.own",)),
+        # lm-eval has the library evaluate load these, and that runs what it finds.
+        ("metric_list: [{metric: acc}, {metric: ./own}]\n", ("./own",)),
+        ("metric_list: [{metric: someone/metric}]\n", ("someone/metric",)),
+        ("metric_list: [{metric: exact_match, hf_evaluate: true}]\n", ("exact_match",)),
+        # With process_results it looks for none.
+        (
+            "metric_list: [{metric: own}]\nprocess_results: !function utils.own\n",
+            ("utils.own",),
+        ),
+        ("metric_list: [{metric: acc, hf_evaluate: false}]\ndoc_to_text: '{{class}}'\n", ()),
+    ],
+)  # fmt: skip
+def test_what_would_run_code_is_named(mine, text, code):
+    assert about(mine, text).code == code
+
+
+def test_the_metrics_that_are_no_code_are_those_that_lm_eval_has_itself():
+    # They enter themselves when their module is imported.
+    assert lm_eval.api.metrics
+    assert set(tasks.LM_EVAL_METRICS) == set(METRIC_REGISTRY)
+
+
 # Faults in task files
 
 
@@ -143,6 +238,16 @@ def test_reading_the_catalogue_is_quick_and_needs_no_lm_eval():
         ),
         ("include: _none\ntask: a\n", r"bad\.yaml: includes .*_none, which is not there"),
         ("include: bad.yaml\ntask: a\n", r"bad\.yaml: includes itself"),
+        (GOOD.format(name="x") + "num_fewshot: many\n", "num_fewshot is 'many': write a whole"),
+        (GOOD.format(name="x") + "num_fewshot: -1\n", "num_fewshot is -1: write a whole number"),
+        (GOOD.format(name="x") + "metric_list: [{aggregation: mean}]\n", "metric_list has no met"),
+        (
+            GOOD.format(name="x") + "metric_list: acc\n",
+            r"bad\.yaml: an entry of metric_list has no",
+        ),
+        (GOOD.format(name="x") + "metric_list: [acc]\n", "an entry of metric_list has no metric"),
+        (GOOD.format(name="x") + "filter_list: [{filter: []}]\n", "filter_list has no name"),
+        (GOOD.format(name="x") + "filter_list: {name: 3}\n", "filter_list has no name"),
         (GOOD.format(name="good"), r"'mine_good' is defined twice: .*bad\.yaml and .*good\.yaml"),
     ],
 )

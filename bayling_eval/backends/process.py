@@ -1,6 +1,8 @@
 """An engine in a process of its own: what it takes is given back when the process ends."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -52,7 +54,9 @@ class EngineProcess:
     def kill(self) -> None:
         """End the process now."""
         if self._process:
-            self._process.kill()
+            # The whole session: an engine may have started processes of its own.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self.close()
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ import click
 
 from bayling_eval.cli import common
 
+# With 16 segments the smallest p is 2 / 2**16; 10,000 trials would blur it.
+_TRIALS = "50000"
 _SYSTEMS = ("demo-damaged", "demo-better", "demo-worse")
 
 
@@ -34,7 +36,18 @@ def command(*, reports: Path, results: Path, quiet: bool, verbose: bool) -> int:
     against = [word for name in baselines for word in ("--baseline", name)]
     for words in (
         ["run", "demo", *where],
-        ["report", "demo", "--candidate", candidate, *against, *where, "--reports", str(reports)],
+        [
+            "report",
+            "demo",
+            "--candidate",
+            candidate,
+            *against,
+            "--trials",
+            _TRIALS,
+            *where,
+            "--reports",
+            str(reports),
+        ],
     ):
         if not quiet:
             click.echo(f"$ bayling-eval {shlex.join(words)}", err=True)

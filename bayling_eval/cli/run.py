@@ -161,15 +161,17 @@ def command(
         _emit("plan", [dataclasses.asdict(cell) for cell in found], form, _FORECAST)
         return
     if not quiet:
-        _say_templates(models)
+        _say_templates(models, selection)
     outcomes = _run(models, selection, order, quiet)
     rows = [_row(outcome) for outcome in outcomes]
     if form != "table":
         _emit("run", rows, form, list(rows[0]))
     unscored: list[IncompleteError] = []
     if not no_score:
-        score = evaluate.Order(data=folder, include=include, jobs=jobs)
-        _, unscored = score_all(_complete(models, selection, order), score, quiet)
+        score = evaluate.Order(data=folder, include=include, jobs=jobs, wait=shard.of > 1)
+        failed = {outcome.system for outcome in outcomes if outcome.fault}
+        done = [c for c in _complete(models, selection, order) if c.system.label not in failed]
+        _, unscored = score_all(done, score, quiet)
     _judge(outcomes, shard)
     if unscored:
         raise unscored[0]
@@ -250,9 +252,11 @@ def _wanted(suite: Suite, said: dict[str, Any]) -> list[Wanted]:
     return found
 
 
-def _say_templates(models: list[Model]) -> None:
+def _say_templates(models: list[Model], selection: Selection) -> None:
+    open_entries = [entry for entry in selection.entries if entry.chat is None]
+    generates = any(t.output_type == "generate_until" for e in open_entries for t in e.tasks)
     for model in models:
-        if model.unused_template:
+        if model.unused_template and generates:
             click.echo(
                 f"{model.name} has a chat template, which is not applied (as in lm-eval): "
                 "--apply-chat-template on applies it",

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_runs import ECHO, asked, one_line, refused, running, scores
+from cli_runs import ECHO, asked, one_line, refused, running, scores, settings, suite
 
 WORDS = ["ja", "nein", "viel\u2028leicht"]
 DOCUMENTS = [{"q": f"Frage {n}: {WORDS[n % 3]}", "gold": n % 3} for n in range(9)]
@@ -131,6 +131,29 @@ def test_a_task_that_changes_is_asked_and_scored_anew(run):
     write("plain", CHOICES + 'target_delimiter: " - "\n')
     assert asked(run, *MINE)[0]["answered"] == 27
     assert {row["status"] for row in scores(run)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("own", "of_suite", "flag", "shots"),
+    [
+        (None, None, None, 0), (2, None, None, 2), (2, 1, None, 1), (2, 1, 3, 3), (2, None, 3, 3),
+        (2, 0, None, 0), (None, 1, None, 1),
+        # lm-eval never gives such a task examples (lm_eval.evaluator.simple_evaluate, 0.4.13).
+        (0, 1, 3, 0),
+    ],
+)  # fmt: skip
+def test_shots_come_from_the_flag_else_the_suite_else_the_task_file(
+    run, own, of_suite, flag, shots
+):
+    write("shots", CHOICES + "fewshot_split: test\n" + said("num_fewshot: {}\n", own))
+    path = suite('[[tasks]]\nuse = "mine"\n' + said("num_fewshot = {}\n", of_suite))
+    words = () if flag is None else ("--num-fewshot", flag)
+    asked(run, path, *MINE[1:], *words, "--no-score")
+    assert settings()["num_fewshot"] == shots
+
+
+def said(line: str, value: int | None) -> str:
+    return "" if value is None else line.format(value)
 
 
 def test_each_filter_of_a_task_has_its_own_rows(run):
