@@ -151,7 +151,10 @@ def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.L
         responses.request_id(planned.task, index, source)
         for index, source in enumerate(parallel.sources)
     ]
-    again = f"check --data, or import the outputs of {cell.system.name} again"
+    again = (
+        f"check --data, or import the outputs of {cell.system.name} again, with --replace if they "
+        "are new"
+    )
     found = _found(cell, planned, log, [[one] for one in ids], again)
     answers = tuple(answer.answer for (answer,) in found)
     return Texts(
@@ -250,7 +253,6 @@ def _found(
     found = [[log.answers[one] for one in group] for group in ids]
     if digest_lines(r.answer for group in found for r in group) != planned.answers_digest:
         raise IncompleteError(
-            f"{name}: the answers for {planned.task} are not those that were planned "
-            f"(an import was cut off): {again}, with --replace if they are new"
+            f"{name}: the answers for {planned.task} are not those that were planned: {again}"
         )
     return found

@@ -133,14 +133,17 @@ def settings_diff(candidate: Settings, baseline: Settings) -> list[str]:
         return found
     ours, theirs = candidate.model_dump(), baseline.model_dump()
     return [
-        f"{field}: {_shown(ours[field])} / {_shown(theirs[field])}"
+        f"{field}: {_shown(ours, field)} / {_shown(theirs, field)}"
         for field in ours
         if ours[field] != theirs[field]
     ]
 
 
-def _shown(value: Any) -> str:
-    return "unknown" if value is None else str(value)
+def _shown(settings: Mapping[str, Any], field: str) -> str:
+    """Return a setting in words; of a run, which names its engine, nothing is unknown."""
+    if settings[field] is None:
+        return "none" if settings["backend"] else "unknown"
+    return str(settings[field])
 
 
 def _row(task: str, written: str, sides: tuple[Side, Side], metric: Metric, trials: int) -> _Tested:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bayling_eval import backends, requests, store, tasks
-from bayling_eval.adapter import Prompting
+from bayling_eval import backends, metrics, requests, store, tasks
+from bayling_eval.adapter import OUTPUT_TYPES, Prompting
 from bayling_eval.backends.base import Backend
 from bayling_eval.backends.process import EngineProcess
 from bayling_eval.errors import BaylingError, UserError
@@ -107,6 +107,7 @@ def run(
         UserError: data, tasks or checkpoints that cannot be used, before any engine is started.
     """
     _check_names(models)
+    _check_metrics(selection)
     planned = [
         (
             model,
@@ -118,6 +119,18 @@ def run(
         _run_model(model, works, order, (progress(model.name), partial(counted, model.name)))
         for model, works in planned
     ]
+
+
+def _check_metrics(selection: Selection) -> None:
+    """Refuse a task that nothing could be said of once it has run."""
+    for task in selection.tasks:
+        known_type = task.output_type in OUTPUT_TYPES
+        if known_type and task.tgt_lang is None and not set(task.metrics) & set(metrics.METRICS):
+            known = ", ".join(name for name in metrics.METRICS if name not in metrics.DEFAULT)
+            raise UserError(
+                f"{task.path}: none of the metrics of {task.name} "
+                f"({', '.join(task.metrics) or 'it names none'}) can be scored: known are {known}"
+            )
 
 
 def _check_names(models: Sequence[Model]) -> None:

@@ -31,7 +31,7 @@ SPLITS = {
 NOTICES = dict.fromkeys(
     ("sample", "sample_questions"),
     "the sample is 16 sentences a language, written for the demo and not reviewed by native "
-    "speakers; the demo's checkpoints were trained on it, so that their scores mean nothing",
+    "speakers, and the demo's checkpoints were trained on it",
 )
 """What a reader of scores must know first, by family."""
 

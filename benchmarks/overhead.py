@@ -111,8 +111,10 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=404)
     parser.add_argument("--stock-tasks", type=int, default=4)
     options = parser.parse_args()
-    print("| shots | ours, ms a document | again, s | peak MB | lm-eval, ms a document | ratio "
-          "| tokenising, ms a prompt |\n|---|---|---|---|---|---|---|")
+    print(
+        "| shots | ours, ms a document | again, s | peak MB | lm-eval, ms a document | ratio "
+        "| tokenising, ms a prompt |\n|---|---|---|---|---|---|---|"
+    )
     for shots in (0, 5):
         with tempfile.TemporaryDirectory() as name:
             work = Path(name)
@@ -124,8 +126,11 @@ def main() -> None:
             peers = pairs[: options.stock_tasks]
             theirs = stock(peers, shots) / (len(peers) * options.docs) * 1000
             tokens = tokenising(work / "data", peers, shots, options.docs)
-        print(f"| {shots} | {each:.3f} | {mine['again']:.1f} | {mine['peak_mb']:.0f} | "
-              f"{theirs:.2f} | {theirs / each:.0f} | {tokens:.3f} |", flush=True)
+        print(
+            f"| {shots} | {each:.3f} | {mine['again']:.1f} | {mine['peak_mb']:.0f} | "
+            f"{theirs:.2f} | {theirs / each:.0f} | {tokens:.3f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def test_known_settings_that_differ_are_listed():
     ours = Settings(backend="vllm", dtype="bfloat16", num_fewshot=0)
     assert settings_diff(ours, ours) == []
     theirs = ours.model_copy(update={"dtype": "float16", "seed": 1})
-    assert settings_diff(ours, theirs) == ["dtype: bfloat16 / float16", "seed: unknown / 1"]
+    assert settings_diff(ours, theirs) == ["dtype: bfloat16 / float16", "seed: none / 1"]
 
 
 def test_bleu_is_never_averaged(system):

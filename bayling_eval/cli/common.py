@@ -142,8 +142,8 @@ def compare_options(command: C) -> C:
             "names",
             multiple=True,
             metavar="M",
-            help="Metric to compare, bleu:tokenize=char; may be repeated. Default: chrf++, chrf "
-            "and bleu, as far as they were scored.",
+            help="Metric to compare, bleu:tokenize=char; may be repeated. Default: chrf++, chrf, "
+            "bleu and accuracies, as far as they were scored.",
         ),
     ):
         command = option(command)

@@ -9,7 +9,7 @@ import click
 
 from bayling_eval import store
 from bayling_eval.cli import common
-from bayling_eval.compare import MARKS, Comparisons, compare
+from bayling_eval.compare import MARKS, Comparisons, compare, minimum_effect
 from bayling_eval.records import Comparison, MacroRow
 
 _COLUMNS = (
@@ -137,11 +137,13 @@ def _macro_row(row: MacroRow) -> dict[str, object]:
     return {
         "group": row.group,
         "delta": row.delta,
-        "these languages": _interval(row.ci_low, row.ci_high),
-        "languages like these": _interval(row.population_ci_low, row.population_ci_high),
+        "these languages": _interval(row, row.ci_low, row.ci_high),
+        "languages like these": _interval(row, row.population_ci_low, row.population_ci_high),
         "n": f"{row.n}/{row.n_expected}",
     }
 
 
-def _interval(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"[{low:+.2f}, {high:+.2f}]"
+def _interval(row: MacroRow, low: float | None, high: float | None) -> str | None:
+    # Two digits are too few for what goes from 0 to 1.
+    digits = 3 if minimum_effect(row.metric) < 0.1 else 2
+    return None if low is None or high is None else f"[{low:+.{digits}f}, {high:+.{digits}f}]"

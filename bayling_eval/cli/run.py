@@ -151,6 +151,11 @@ def command(
     loaded = plan.load(suite, include)
     selection = plan.selected(loaded, languages, only_tasks=glob, include=include)
     common.check_code(selection.tasks, allow_task_code)
+    if said["apply_chat_template"]:
+        entries = (dataclasses.replace(entry, chat=None) for entry in selection.entries)
+        selection = dataclasses.replace(selection, entries=tuple(entries))
+    if quiet:
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     folder = _data(selection, data, quiet)
     order = run.Order(results, folder, shard, num_fewshot, limit)
     models = [Model(wanted) for wanted in _wanted(loaded, said)]

@@ -35,6 +35,9 @@ DEFAULT = ("bleu", "chrf", "chrf++", "empty_rate", "length_ratio")
 HEADLINE = "chrf++"
 
 
+_ANY_FILTER = ("version:", "filter:")
+
+
 def parse(texts: Iterable[str]) -> dict[str, Metric]:
     """Set up metrics as written (``bleu:tokenize=char``), each once, by what was written.
 
@@ -51,11 +54,14 @@ def fits(metric: Metric, tgt_lang: str | None, signature: str | None) -> bool:
     refs = signature.partition("|refs:")[2]
     count = next((p[6:] for p in signature.split("|") if p.startswith("nrefs:")), "1")
     names = refs.split(",") if refs else ["ref"] * int(count)
-    return _versionless(metric.signature(tgt_lang or "", names)) == _versionless(signature)
+    # An accuracy without a filter named is of the task's first one, whatever it is called.
+    left_out = _ANY_FILTER if getattr(metric, "filter", None) == "none" else ("version:",)
+    own = metric.signature(tgt_lang or "", names)
+    return _without(own, left_out) == _without(signature, left_out)
 
 
-def _versionless(signature: str) -> list[str]:
-    return [part for part in signature.split("|") if not part.startswith("version:")]
+def _without(signature: str, left_out: tuple[str, ...]) -> list[str]:
+    return [part for part in signature.split("|") if not part.startswith(left_out)]
 
 
 def make(spec: MetricSpec) -> Metric:

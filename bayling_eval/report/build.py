@@ -337,6 +337,7 @@ def _template() -> jinja2.Template:
         better=view.better,
         effect=view.effect,
         noun_of=view.noun,
+        regressed=lambda rows: sum(row.line.row.verdict == "regressed" for row in rows),
         number=view.number,
         sign=view.sign,
         interval=view.interval,

@@ -22,6 +22,7 @@ from bayling_eval.metrics import MetricSpec
 from bayling_eval.provenance import digest
 from bayling_eval.records import Comparison
 from bayling_eval.store import Cell, System
+from bayling_eval.subsets import Subset
 from bayling_eval.tables import Sample, Stored
 
 Floats = npt.NDArray[np.float64]
@@ -249,6 +250,8 @@ class _Side:
         self.without: str | None = None
         """Why there are no texts at all."""
         for cell in system.cells():
+            if Subset.parse(cell.selection).partial:
+                continue  # what is not compared is not shown
             for task in manifest.tasks if (manifest := cell.manifest()) else {}:
                 self._cells.setdefault(task, cell)
         for cell in {id(cell): cell for cell in self._cells.values()}.values():
