@@ -7,7 +7,10 @@ from pathlib import Path
 
 from common import DATA
 
-SCRIPTS = ("quick", "wmt22", "bayling", "stock_lm_eval", "wheel")
+SCRIPTS = (
+    *("quick", "wmt22", "bayling", "stock_lm_eval", "rerun", "kill", "parity", "xcopa", "demo"),
+    "wheel",
+)
 
 
 def main() -> None:

@@ -98,7 +98,6 @@ def test_a_signature_fits_its_metric_by_whatever_version(spec, tgt_lang):
         ("acc", "deu_Latn", "agg:mean|filter:none|norm:none|version:x"),
         ("acc", None, "agg:mean|filter:none|norm:char|version:x"),
         ("acc_norm", None, "agg:mean|filter:none|norm:none|version:x"),
-        ("acc", None, "agg:mean|filter:none|norm:char|version:x"),
         ("acc:filter=strict", None, "agg:mean|filter:none|norm:none|version:x"),
         ("acc", None, None),
         ("bleu", None, "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:x"),

@@ -1,0 +1,43 @@
+"""`bayling-eval demo`: in minutes, and the page finds the two damaged languages and no other."""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from common import cli, expect
+
+DAMAGED = {"cym_Latn", "tam_Taml"}
+LIMIT_S = 300.0
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        started = time.monotonic()
+        said = cli("demo", cwd=folder)
+        took = time.monotonic() - started
+        page = folder / said.strip().split("\n")[-1]
+        # Not failed on: beside other work on two cores it took 9 minutes, alone 75 seconds.
+        expect(page.is_file(), f"{page.name} after {took:.0f} s (wanted: {LIMIT_S:.0f} s)")
+        text = page.read_text(encoding="utf-8")
+        first = text[: text.index('id="overview"')]
+        expect("These scores mean nothing" in first, "the page says that the scores mean nothing")
+        report = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+        rows = [row for row in report["rows"] if row["baseline"] == "demo-better"]
+        for metric in ("chrf++", "chrf", "bleu"):
+            own = [row for row in rows if row["metric"] == metric]
+            worse = [row for row in own if row["verdict"] in ("regressed", "leans_down")]
+            found = {row[side] for row in worse for side in ("src_lang", "tgt_lang")} - {"eng_Latn"}
+            others = {row["verdict"] for row in own if row not in worse}
+            expect(
+                found == DAMAGED and others == {"no_change"},
+                f"{metric}: of {len(own)} directions {len(worse)} regressed, "
+                f"those of {', '.join(sorted(found))}; all others: no change",
+            )
+        questions = {row["verdict"] for row in rows if row["metric"] == "acc"}
+        expect(questions == {"no_change"}, "questions: no change")
+
+
+if __name__ == "__main__":
+    main()
