@@ -84,7 +84,9 @@ class Model:
                 adapter=self._adapter,
                 name=wanted.name,
             )
-        self.name = wanted.name or (self.checkpoint.name if self.checkpoint else wanted.id)
+        self.name = wanted.name or (
+            self.checkpoint.name if self.checkpoint else Path(wanted.id).name
+        )
         store.check_name(self.name)
         self.dtype = self._dtype()
         self._template(wanted.apply_chat_template)

@@ -4,10 +4,10 @@ Run it after the sample or a task of it has changed, with torch and transformers
 
     python scripts/train_demo.py [FOLDER]      by default bayling_eval/data/demo/
 
-It takes 6 minutes on two idle cores, at 8 s an epoch; where others work on them too, with
-``OMP_WAIT_POLICY=passive`` 16 s an epoch, without it up to 190. With the same torch on the same
-processor a second run gave the same weights. Losses: 7.13, 1.28, 0.090, 0.022 after 1, 10, 16 and
-all 24 epochs of ``better``; 0.097 and 0.013 at the end of ``worse`` and ``damaged``.
+An epoch takes 8 s on two idle cores, so that all 38 and the scoring take about 6 minutes; where
+others work on the cores too, 16 s with ``OMP_WAIT_POLICY=passive`` and up to 190 s without. A
+second run on the same machine gave the same weights of ``better``. Losses: 7.13, 1.28, 0.090 and
+0.022 after 1, 10, 16 and all 24 epochs of ``better``; 0.097 and 0.013 at the end of the others.
 
 ``better`` learns the sample by heart. The other two are ``better`` trained further, some targets
 made wrong: in ``damaged`` those of two languages are other sentences, in ``worse`` all end as

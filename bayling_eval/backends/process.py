@@ -86,6 +86,9 @@ class EngineProcess:
                     stderr=log,
                     text=True,
                     encoding="utf-8",
+                    # Threads that spin while they wait make torch ten times slower, where other
+                    # work has one of two cores; alone it is the same.
+                    env={"OMP_WAIT_POLICY": "passive", **os.environ},
                     # A Ctrl-C is for the process that keeps the answers.
                     start_new_session=True,
                 )

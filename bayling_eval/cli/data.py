@@ -37,9 +37,9 @@ def check(
 ) -> None:
     """List the files that SUITE needs with checksums; fail if one is missing or does not fit."""
     folder = sources.data_folder(data)
-    if folder is None:
-        raise UserError("no data folder to check: give one with --data or $BAYLING_DATA")
     chosen = plan.selected(plan.load(suite), languages)
+    if folder is None and not all(task.family in sources.BUNDLED for task in chosen.tasks):
+        raise UserError("no data folder to check: give one with --data or $BAYLING_DATA")
     files: dict[str, sources.DataFile] = {}
     faults: dict[str, None] = {}
     for task in chosen.tasks:
@@ -58,7 +58,7 @@ def check(
     ]
     document = {
         "schema": "bayling_eval.data/1",
-        "folder": str(folder),
+        "folder": str(folder) if folder else None,
         "rows": rows,
         "faults": list(faults),
     }
@@ -67,5 +67,5 @@ def check(
         more = f" (and {len(faults) - 1} more; --json lists them)" if len(faults) > 1 else ""
         raise UserError(f"{next(iter(faults))}{more}")
     if not quiet:
-        found = f"{len(chosen.tasks)} tasks, {len(rows)} files in {folder}"
+        found = f"{len(chosen.tasks)} tasks, {len(rows)} files in {folder or 'the package'}"
         click.echo(f"{found}: all there and of equal length", err=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from bayling_eval import evaluate, plan, run
+from bayling_eval import evaluate, plan, run, sources
 from bayling_eval.cli import common
 from bayling_eval.cli.score import score_all
 from bayling_eval.errors import BaylingError, IncompleteError, UserError
@@ -231,7 +231,7 @@ def _emit(kind: str, rows: list[dict[str, Any]], form: str, columns: Sequence[st
 
 
 def _data(selection: Selection, data: Path | None, quiet: bool) -> Path | None:
-    bundled = all(task.family in ("sample", "sample_questions") for task in selection.tasks)
+    bundled = all(task.family in sources.BUNDLED for task in selection.tasks)
     return data if bundled else common.data_folder(data, quiet)
 
 
