@@ -24,7 +24,7 @@ def run(tmp_path, monkeypatch, capfd):
         ("sample --backend eco -m x", r"unknown backend 'eco'. Did you mean 'echo'"),
         ("sample -m a -m b --name c", r"--name c with 2 models: give one model"),
         ("sample -m a -m a", r"a is named twice"),
-        ("sample -m a/b", r"system name 'a/b'"),
+        ("sample -m a/.b", r"system name '.b'"),
         ("sample --shard 0/2", r"'0/2' is not I/N with I from 1 to N"),
         ("sample --shard 3/2", r"'3/2' is not I/N"),
         ("sample --shard 2", r"'2' is not I/N"),
