@@ -8,6 +8,7 @@ from typing import Any
 from bayling_eval import responses, run
 from bayling_eval.adapter import Built
 from bayling_eval.backends.base import Request
+from bayling_eval.backends.decoding import decoding
 from bayling_eval.models import Model
 from bayling_eval.plan import Selection
 from bayling_eval.records import ModelFile
@@ -119,7 +120,9 @@ def _cell(
 
 
 def _most_tokens(request: Request) -> int:
-    return int((request.gen_kwargs or {}).get("max_gen_toks", 0))
+    if request.kind != "generate_until":
+        return 0
+    return decoding(request.gen_kwargs or {}, None).max_tokens
 
 
 def _mean_tokens(model: Model, prompts: Sequence[str]) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from bayling_eval import backends, checkpoints, store
 from bayling_eval.backends import arguments, decoding
 from bayling_eval.backends.base import BackendSpec
-from bayling_eval.errors import UserError, unknown
+from bayling_eval.errors import RuntimeFault, UserError, unknown
 from bayling_eval.plan import Chat
 from bayling_eval.provenance import digest
 from bayling_eval.records import ModelFile, Settings, SettingsFile
@@ -91,8 +91,7 @@ class Model:
         self.dtype = self._dtype()
         self._template(wanted.apply_chat_template)
         arguments.check(self.spec)
-        if self.checkpoint:
-            decoding.decoding(wanted.gen_kwargs or {}, None)
+        self._gen_kwargs = decoding.plain(wanted.gen_kwargs or {})
 
     @property
     def _adapter(self) -> Path | None:
@@ -136,6 +135,17 @@ class Model:
             UserError: a file changed meanwhile: the checkpoint is still being written.
         """
         return self._file(self._covers())
+
+    def check_unchanged(self) -> None:
+        """Hold the checkpoint against what was hashed.
+
+        Raises:
+            RuntimeFault: it was written to since then.
+        """
+        if self._covers() != self.file.covers:
+            raise RuntimeFault(
+                f"{self.wanted.id} was written to since it was hashed: nothing was kept, run again"
+            )
 
     @property
     def known_file(self) -> ModelFile | None:
@@ -188,7 +198,7 @@ class Model:
         turns = template != "off" and num_fewshot > 0 and wanted.fewshot_as_multiturn is not False
         settings = Settings(
             num_fewshot=num_fewshot,
-            gen_kwargs=dict(wanted.gen_kwargs) if wanted.gen_kwargs else None,
+            gen_kwargs=self._gen_kwargs or None,
             chat_template=template,
             system_instruction=wanted.system_instruction,
             fewshot_as_multiturn=turns,

@@ -154,6 +154,8 @@ class Plan(File):
 
     tasks: dict[str, PlannedTask]
     """Planned tasks by name."""
+    records: dict[str, int] = {}
+    """Good records of each response file of a run when its answers were last looked at."""
 
 
 class Score(Record):

@@ -166,9 +166,10 @@ class Work:
 
     def _plan(self, log: responses.Log) -> list[Task]:
         """Return the tasks whose answers are not all known to be there."""
-        planned = self.target.plan().tasks
-        expected = sum(p.n_requests or 0 for p in planned.values() if p.answers_digest)
-        whole = len(log.answers) >= expected
+        plan = self.target.plan()
+        planned = plan.tasks
+        # Files are only appended to: one with fewer records than it had has lost some.
+        whole = all(log.records.get(name, 0) >= count for name, count in plan.records.items())
         todo, self.kept = [], 0
         for task in self.target.tasks:
             entry = planned.get(task.name)
@@ -186,7 +187,7 @@ class Work:
         with store.locked(target.system, wait=True):
             store.save(target.system / store.MODEL, target.model)
             store.save(target.settings_folder / store.SETTINGS, target.settings)
-            self._save([self._entry(task) for task in self.todo])
+            self._save([self._entry(task) for task in self.todo], self._log)
 
     def _entry(self, task: Task) -> PlannedTask:
         return PlannedTask(
@@ -207,11 +208,12 @@ class Work:
             rows = len(Built(task, self.target.prompting, self._data).docs)
         return len(self.target.subset.of(rows))
 
-    def _save(self, entries: Sequence[PlannedTask]) -> None:
-        before = self.target.plan().tasks
-        after = {**before, **{entry.task: entry for entry in entries}}
+    def _save(self, entries: Sequence[PlannedTask], log: responses.Log) -> None:
+        before = self.target.plan()
+        tasks = {**before.tasks, **{entry.task: entry for entry in entries}}
+        after = Plan(tasks=dict(sorted(tasks.items())), records=dict(sorted(log.records.items())))
         if after != before:
-            store.save(self.target.folder / store.PLAN, Plan(tasks=dict(sorted(after.items()))))
+            store.save(self.target.folder / store.PLAN, after)
 
     def missing(self, progress: Progress) -> Iterator[Request]:
         """Render what is not done, task by task, and return the requests that are not answered."""
@@ -235,7 +237,7 @@ class Work:
             # Another shard may have finished meanwhile, and must not be taken back.
             log, planned = responses.read(self.target.responses), self.target.plan().tasks
             entries = [self._finished(planned[task.name], log) for task in self.todo]
-            self._save(entries)
+            self._save(entries, log)
         return [entry.task for entry in entries if entry.answers_digest is None]
 
     def _finished(self, entry: PlannedTask, log: responses.Log) -> PlannedTask:

@@ -5,9 +5,10 @@ import os
 import re
 import weakref
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,6 +76,8 @@ class Log:
     """The last good record of each request."""
     bad: tuple[str, ...]
     """``file:line`` of each record that is torn or fails its checksum; they count as missing."""
+    records: Mapping[str, int] = field(default_factory=dict)
+    """Good records of each file that has some."""
 
 
 def request_id(
@@ -127,7 +130,7 @@ def read(folder: Path) -> Log:
         UserError: a file was written by a newer version.
     """
     paths = sorted(folder.glob("*.jsonl"))
-    answers, bad = Answers(paths), list[str]()
+    answers, bad, records = Answers(paths), list[str](), Counter[str]()
     for index, path in enumerate(paths):
         start = 0
         with path.open("rb") as file:
@@ -135,10 +138,11 @@ def read(folder: Path) -> Log:
                 if number > 1 or not _is_header(path, line):
                     if request := _intact(line):
                         answers.note(request, index, start, len(line))
+                        records[path.name] += 1
                     else:
                         bad.append(f"{path}:{number}")
                 start += len(line)
-    return Log(answers, tuple(bad))
+    return Log(answers, tuple(bad), records)
 
 
 class Writer:

@@ -4,17 +4,17 @@ Everything that the user can mend is found before the first engine is started.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bayling_eval import backends, metrics, requests, store, tasks
 from bayling_eval.adapter import OUTPUT_TYPES, Prompting
-from bayling_eval.backends.base import Backend
+from bayling_eval.backends.base import Answer, Backend, Request
 from bayling_eval.backends.process import EngineProcess
-from bayling_eval.errors import BaylingError, UserError
+from bayling_eval.errors import BaylingError, RuntimeFault, UserError
 from bayling_eval.models import Model
 from bayling_eval.plan import Chat, Selection
 from bayling_eval.records import ModelFile
@@ -149,10 +149,10 @@ def _run_model(
 ) -> Outcome:
     started = time.monotonic()
     todo = [work for work in works if work.todo]
-    _describe(works)
     fault: BaylingError | None = None
     unfinished: list[str] = []
     try:
+        _describe(works)
         if todo:
             log = todo[0].target.system / f"engine-{order.shard.writer.removesuffix('.jsonl')}.log"
             with _engine(model, log) as engine:
@@ -160,6 +160,8 @@ def _run_model(
         unfinished = [name for work in todo for name in work.finish()]
     except BaylingError as error:
         fault = error
+    except OSError as error:
+        fault = RuntimeFault(f"{error.filename or order.results}: {error.strerror}: free the disk")
     return Outcome(
         system=f"{model.name}@{model.file.model8}",
         kept=sum(work.kept for work in works),
@@ -181,13 +183,32 @@ def _describe(works: Sequence[Work]) -> None:
                 store.save(path, target.model)
 
 
+@dataclass(frozen=True)
+class _Verified:
+    """An engine whose checkpoint is looked at again once it is loaded, before an answer is kept.
+
+    A run may take hours until it comes to a model, and a trainer may write to it meanwhile.
+    """
+
+    engine: Backend
+    model: Model
+
+    def answer(self, requests: Iterator[Request]) -> Generator[Answer, None, None]:
+        """Answer, unless what was loaded is not what was hashed."""
+        with closing(self.engine.answer(requests)) as answers:
+            for number, answer in enumerate(answers):
+                if number == 0:
+                    self.model.check_unchanged()
+                yield answer
+
+
 @contextmanager
 def _engine(model: Model, log: Path) -> Iterator[Backend]:
     if model.checkpoint is None:
         yield backends.load(model.spec)
         return
     with EngineProcess(model.spec, log) as engine:
-        yield engine
+        yield _Verified(engine, model)
 
 
 def _noted(works: Sequence[Work], field: str) -> dict[str, int]:

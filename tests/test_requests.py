@@ -80,7 +80,7 @@ def test_three_shards_ask_every_request_once_and_the_last_completes_the_plan(lab
     other = Lab(lab.results.parent / "other", lab.data)
     other.results.parent.mkdir()
     other.ask()
-    assert other.targets()[0].plan() == plan
+    assert other.targets()[0].plan().tasks == plan.tasks
 
 
 def test_the_choices_of_a_question_are_in_one_shard(questions):

@@ -4,6 +4,7 @@ Source: ``normalize_gen_kwargs``, ``handle_stop_sequences`` and ``postprocess_ge
 ``lm_eval/models/utils.py``, and ``HFLM._model_generate``, lm-eval 0.4.13.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,9 @@ def _whole(value: object, least: int) -> bool:
 
 
 def _number(value: object, least: float = 0, most: float = float("inf")) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and least <= value <= most
 
 
 # What each option has to be.
@@ -102,6 +105,18 @@ def decoding(gen_kwargs: Mapping[str, Any], eos: str | None) -> Decoding:
         num_beams=beams,
         others=tuple((name, asked[name]) for name in named if name in asked),
     )
+
+
+def plain(gen_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Check options, and write each name of ``max_gen_toks`` as that: a task's own stands first.
+
+    Raises:
+        UserError: an unknown option or a wrong value.
+    """
+    decoding(gen_kwargs, None)
+    found = {name: value for name, value in gen_kwargs.items() if name not in _MAX_TOKENS}
+    limits = [gen_kwargs[name] for name in _MAX_TOKENS if gen_kwargs.get(name) is not None]
+    return {**found, "max_gen_toks": limits[0]} if limits else found
 
 
 def _temperature(asked: Mapping[str, Any], beams: int) -> float:

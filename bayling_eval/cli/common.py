@@ -176,13 +176,16 @@ def progress(quiet: bool, label: str) -> Callable[[str], None]:
 
 def counter(quiet: bool) -> Callable[[str, int], None]:
     """Return a function that shows how many answers a system has: each second, or each minute."""
-    started, last = time.monotonic(), [0.0]
+    first: dict[str, tuple[float, int]] = {}
+    last: dict[str, float] = {}
 
     def show(name: str, answered: int) -> None:
-        now = time.monotonic() - started
-        if not quiet and now - last[0] >= (60 if _plain() else 1):
-            last[0] = now
-            progress(quiet, name)(f"{answered:,} answered, {answered / now:.0f}/s")
+        now = time.monotonic()
+        then, had = first.setdefault(name, (now, answered))
+        if not quiet and now - last.setdefault(name, now) >= (60 if _plain() else 1):
+            last[name] = now
+            rate = f"{(answered - had) / (now - then):.0f}/s"
+            progress(quiet, name)(f"{answered:,} answered, {rate}")
 
     return show
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from bayling_eval import evaluate, plan, run, sources
+from bayling_eval import evaluate, plan, run, sources, store
+from bayling_eval.backends import BACKENDS
 from bayling_eval.cli import common
 from bayling_eval.cli.score import score_all
-from bayling_eval.errors import BaylingError, IncompleteError, UserError
+from bayling_eval.errors import BaylingError, IncompleteError, UserError, unknown
 from bayling_eval.forecast import forecast
 from bayling_eval.models import Model, Wanted
 from bayling_eval.plan import Selection, Suite, SuiteModel
@@ -171,15 +172,22 @@ def command(
     rows = [_row(outcome) for outcome in outcomes]
     if form != "table":
         _emit("run", rows, form, list(rows[0]))
-    unscored: list[IncompleteError] = []
-    if not no_score:
-        score = evaluate.Order(data=folder, include=include, jobs=jobs, wait=shard.of > 1)
-        failed = {outcome.system for outcome in outcomes if outcome.fault}
-        done = [c for c in _complete(models, selection, order) if c.system.label not in failed]
-        _, unscored = score_all(done, score, quiet)
+    score = evaluate.Order(data=folder, include=include, jobs=jobs, wait=shard.of > 1)
+    failed = {outcome.system for outcome in outcomes if outcome.fault}
+    cells = [] if no_score else _complete(models, selection, order)
+    unscored = _score([cell for cell in cells if cell.system.label not in failed], score, quiet)
     _judge(outcomes, shard)
     if unscored:
-        raise unscored[0]
+        raise unscored
+
+
+def _score(cells: list[store.Cell], order: evaluate.Order, quiet: bool) -> BaylingError | None:
+    """Score; a fault is returned, as one of the run itself weighs more."""
+    try:
+        _, faults = score_all(cells, order, quiet)
+    except BaylingError as fault:
+        return fault
+    return faults[0] if faults else None
 
 
 def _run(
@@ -215,6 +223,8 @@ def _summary(outcome: run.Outcome) -> str:
         f"{outcome.system}: {outcome.answered:,} requests answered{took}, "
         f"{outcome.kept:,} were there"
     )
+    if outcome.unfinished:
+        line += f"; {len(outcome.unfinished)} tasks wait for other answers and are not scored"
     return f"{line}; stopped: {outcome.fault}" if outcome.fault else line
 
 
@@ -237,7 +247,9 @@ def _data(selection: Selection, data: Path | None, quiet: bool) -> Path | None:
 
 def _wanted(suite: Suite, said: dict[str, Any]) -> list[Wanted]:
     """Return the models of the command line, else the suite's; what was said on the former wins."""
-    ids, name = said.pop("models"), said.pop("name")
+    ids, name, backend = said.pop("models"), said.pop("name"), said["backend"]
+    if backend and backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
     given = {key: value for key, value in said.items() if value not in (None, {})}
     listed = [SuiteModel(id=one) for one in ids] or list(suite.models)
     if not listed and given.get("backend") == "echo":
@@ -269,14 +281,15 @@ def _say_templates(models: list[Model], selection: Selection) -> None:
             )
 
 
-def _complete(models: list[Model], selection: Selection, order: run.Order) -> list[Any]:
-    """Return the cells that have all their answers; with shards the last one scores."""
+def _complete(models: list[Model], selection: Selection, order: run.Order) -> list[store.Cell]:
+    """Return the cells that have all answers asked for; with shards the last one scores."""
     found = run.cells(models, selection, order)
+    names = {task.name for task in selection.tasks}
     return [
         cell
         for cell in found
         if order.shard.of == 1
-        or all(planned.answers_digest for planned in cell.plan().tasks.values())
+        or all(p.answers_digest for name, p in cell.plan().tasks.items() if name in names)
     ]
 
 
