@@ -1,6 +1,7 @@
 """A model as asked for: its name, what it is, and which settings are part of its identity."""
 
 import importlib.util
+import math
 
 import pytest
 from fake_checkpoints import make_checkpoint, put
@@ -59,6 +60,19 @@ def test_a_checkpoint_is_known_by_its_files_and_echo_by_its_name(folder, tmp_pat
     assert echo().file == echo().file
     assert echo().file.kind == "echo"
     assert echo(name="other").file.digest != echo().file.digest
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": math.inf}, {"max_gen_toks": "abc"}, {"nonsense": 5}]
+)
+def test_decoding_is_checked_for_every_backend(wrong):
+    with pytest.raises(UserError, match=f"decoding option.*{next(iter(wrong))}"):
+        echo(gen_kwargs=wrong)
+
+
+def test_every_name_of_the_limit_beats_the_tasks_own():
+    found = echo(gen_kwargs={"max_new_tokens": 5, "top_k": 3}).settings(0).settings.gen_kwargs
+    assert found == {"max_gen_toks": 5, "top_k": 3}
 
 
 def test_the_line_of_checkpoints_is_told_and_not_part_of_the_digest():

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from conftest import SEGMENTS
-from echo_lab import TASKS, Lab, Stops, flat, some
+from echo_lab import PAIRS, TASKS, Lab, Stops, flat, some
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -323,6 +323,21 @@ def test_without_the_log_everything_is_asked_again(lab):
     lab.ask()
     assert Counter(lab.asked()) == Counter(first)
     assert lab.targets()[0].plan() == plan
+
+
+def test_a_lost_file_is_noticed_though_the_log_holds_more_than_is_planned(lab):
+    first = some(pairs=PAIRS[:1])
+    for shard in THIRDS:
+        lab.ask(first, shard=shard)
+    lab.asked()
+    # Answers of another task, in the same folder, that make up the number.
+    lab.ask(some(pairs=PAIRS[1:2]))
+    lab.asked()
+    file = lab.targets(first)[0].responses / THIRDS[1].writer
+    lost = [line.split(b'"')[3].decode() for line in file.read_bytes().splitlines()[1:]]
+    file.unlink()
+    lab.ask(first)
+    assert Counter(lab.asked()) == Counter(lost)
 
 
 def test_without_the_file_of_a_shard_its_requests_are_asked_again(lab):

@@ -116,6 +116,19 @@ def test_a_changed_byte_of_a_checkpoint_makes_another_system_and_only_it_is_aske
     assert [outcome.answered for outcome in go(lab, checkpoint(), checkpoint("other"))] == [0, 0]
 
 
+def test_no_answer_of_a_checkpoint_that_was_written_to_meanwhile_is_kept(lab, checkpoint):
+    model = checkpoint()
+    assert model.file.model8  # hashed, as in the planning of all models of a run
+    path = lab.results.parent / "small" / "model.safetensors"
+    touched(path, path.read_bytes()[:-1] + b"\xff")
+    (outcome,) = go(lab, model)
+    assert isinstance(outcome.fault, RuntimeFault)
+    assert "was written to since it was hashed" in str(outcome.fault)
+    assert outcome.answered == 0
+    for log in lab.results.rglob("*.jsonl"):
+        assert len(log.read_bytes().splitlines()) == 1  # its header
+
+
 def test_a_file_that_is_no_part_of_the_model_changes_nothing(lab, checkpoint):
     go(lab, checkpoint())
     lab.asked()
