@@ -212,7 +212,7 @@ def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
     name, had, then = planned.task, before.jobs(planned.task), before.scored(planned.task)
     same = then is not None and then.answers_digest == planned.answers_digest
     if planned.answers_digest is None:
-        return _Work(planned, (), {}, None)
+        return _Work(planned, tuple(had), {}, None)
     if not order.selects(planned):
         kept = {job: before.stored[job] for job in had if same and job in before.stored}
         return _Work(planned, tuple(had), kept, None)

@@ -150,6 +150,14 @@ def compare_options(command: C) -> C:
     return command
 
 
+reports_option = click.option(
+    "--reports",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of reports.",
+)
+
 references_option = click.option(
     "--references",
     multiple=True,

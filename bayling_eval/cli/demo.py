@@ -13,13 +13,7 @@ _SYSTEMS = ("demo-damaged", "demo-better", "demo-worse")
 
 
 @click.command()
-@click.option(
-    "--reports",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder of reports.",
-)
+@common.reports_option
 @common.results_option
 def command(*, reports: Path, results: Path, quiet: bool, verbose: bool) -> int:
     """Run three tiny bundled checkpoints on the bundled sample, score them, and write a report.

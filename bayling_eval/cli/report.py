@@ -23,13 +23,7 @@ from bayling_eval.report import build
     metavar="SYSTEM",
     help="System that it is held against; may be repeated, the first decides.",
 )
-@click.option(
-    "--reports",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder of reports.",
-)
+@common.reports_option
 @common.compare_options
 @common.format_option
 @common.results_option

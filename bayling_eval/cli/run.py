@@ -153,8 +153,7 @@ def command(
     selection = plan.selected(loaded, languages, only_tasks=glob, include=include)
     common.check_code(selection.tasks, allow_task_code)
     if said["apply_chat_template"]:
-        entries = (dataclasses.replace(entry, chat=None) for entry in selection.entries)
-        selection = dataclasses.replace(selection, entries=tuple(entries))
+        selection = _without_chat(selection)
     if quiet:
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     folder = _data(selection, data, quiet)
@@ -179,6 +178,12 @@ def command(
     _judge(outcomes, shard)
     if unscored:
         raise unscored
+
+
+def _without_chat(selection: Selection) -> Selection:
+    """Leave out what the suite says of chat templates: the command line has said it."""
+    entries = (dataclasses.replace(entry, chat=None) for entry in selection.entries)
+    return dataclasses.replace(selection, entries=tuple(entries))
 
 
 def _score(cells: list[store.Cell], order: evaluate.Order, quiet: bool) -> BaylingError | None:
