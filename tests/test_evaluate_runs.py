@@ -247,3 +247,22 @@ def test_the_checkpoint_and_the_engine_are_not_needed_to_score(lab, monkeypatch)
     monkeypatch.setattr("bayling_eval.backends.load", refuse)
     monkeypatch.setattr("bayling_eval.models.Model.__init__", refuse)
     assert score(lab) == [2]
+
+
+def test_what_a_task_was_scored_with_outlives_answers_that_are_incomplete(lab):
+    lab.ask(some())
+    score(lab, "chrf")
+    (cell,) = cells(lab)
+    whole = cell.plan()
+    name, planned = next(iter(whole.tasks.items()))
+    lacking = planned.model_copy(update={"answers_digest": None})
+    store.save(
+        cell.path(store.PLAN), whole.model_copy(update={"tasks": {**whole.tasks, name: lacking}})
+    )
+    score(lab)
+    assert {(row.task, row.status) for row in status_rows(cell) if row.task == name} == {
+        (name, "missing")
+    }
+    store.save(cell.path(store.PLAN), whole)
+    assert score(lab) == [1]
+    assert {(row.metric, row.status) for row in status_rows(cell)} == ok("chrf")
