@@ -88,6 +88,8 @@ class Outcome:
     """lm-eval's per-sample metrics by metric and filter."""
     gold: tuple[float, int] | None = None
     """Log-likelihood of the right answer in nats, and its bytes; none where there is none."""
+    choices: int = 0
+    """Number of choices; none of other than multiple-choice tasks."""
 
 
 @functools.cache
@@ -297,7 +299,7 @@ class Built:
         choices = self._choices(asked.doc)
         if built.OUTPUT_TYPE == "multiple_choice":
             best = max(range(len(choices)), key=lambda index: first[index][0])
-            return Outcome(choices[best], values, self._gold(asked, choices))
+            return Outcome(choices[best], values, self._gold(asked, choices), len(choices))
         if built.OUTPUT_TYPE == "generate_until":
             return Outcome(_text(first[0]), values)
         return Outcome("", values, self._gold(asked, choices))

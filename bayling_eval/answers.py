@@ -1,9 +1,12 @@
 """From a cell's response log to what is scored: texts and per-sample values, task by task."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from bayling_eval import responses, sources, tasks
 from bayling_eval.adapter import Built, Prompting
@@ -15,7 +18,7 @@ from bayling_eval.records import PlannedTask, Response, ScoredTask
 from bayling_eval.sources import DataFile, Parallel
 from bayling_eval.store import Cell
 from bayling_eval.subsets import Subset
-from bayling_eval.tables import Sample
+from bayling_eval.tables import Numbers, Sample
 from bayling_eval.tasks import Task
 
 T = TypeVar("T")
@@ -83,6 +86,8 @@ class Texts:
     """Why each document's first answer ended."""
     gold: tuple[tuple[float, int] | None, ...] = ()
     """Log-likelihood and bytes of the right answer of the scored documents."""
+    choices: tuple[int, ...] = ()
+    """Number of choices of the scored documents."""
 
     @property
     def scored(self) -> ScoredTask:
@@ -90,13 +95,22 @@ class Texts:
         outputs = [o for row, o in enumerate(self.outputs) if row not in self.unscored]
         return ScoredTask(
             answers_digest=self.answers_digest,
-            sources_digest=digest_lines(self.sources),
-            references={name: digest_lines(lines) for name, lines in self.references.items()},
-            documents_digest=digest_lines(self.documents) if self.documents else None,
+            sources_digest=_digest(self.sources),
+            references={name: _digest(lines) for name, lines in self.references.items()},
+            documents_digest=_digest(self.documents) if self.documents else None,
             n_empty=sum(not output.strip() for output in outputs),
             n_unscored=len(self.unscored),
             data_files={file.path: file.sha256 for file in self.origin.files},
         )
+
+    @property
+    def numbered_documents(self) -> Numbers | None:
+        """Number the document of each scored segment, from 0; none where there are no names."""
+        if self.documents is None:
+            return None
+        names = [name for row, name in enumerate(self.documents) if row not in self.unscored]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return np.array([numbers[name] for name in names], dtype=np.int32)
 
     @property
     def samples(self) -> list[Sample]:
@@ -135,7 +149,14 @@ class Texts:
             raw=raw,
             finish_reasons=scored(self.finish_reasons),
             gold=self.gold,
+            choices=self.choices,
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(column: tuple[str, ...]) -> str:
+    """Return the digest of a benchmark's column, which the systems of a command share."""
+    return digest_lines(column)
 
 
 def load(
@@ -158,10 +179,7 @@ def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.L
         raise IncompleteError(
             f"{planned.task}: outputs of a translation task alone can be imported"
         )
-    ids = [
-        responses.request_id(planned.task, index, source)
-        for index, source in enumerate(parallel.sources)
-    ]
+    ids = _imported_ids(planned.task, parallel.sources)
     again = (
         f"check --data, or import the outputs of {cell.system.name} again, with --replace if they "
         "are new"
@@ -175,12 +193,18 @@ def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.L
         documents=parallel.documents,
         outputs=answers,
         doc_ids=tuple(range(len(answers))),
-        request_ids=tuple(ids),
-        answers_digest=digest_lines(answers),
+        request_ids=ids,
+        answers_digest=str(planned.answers_digest),
         values={},
         unscored=frozenset(),
         finish_reasons=tuple(answer.finish_reason for (answer,) in found),
     )
+
+
+# The systems of a command come task by task.
+@functools.lru_cache(maxsize=1)
+def _imported_ids(task: str, sources: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(responses.request_id(task, index, source) for index, source in enumerate(sources))
 
 
 def _asked(
@@ -219,6 +243,7 @@ def _asked(
         unscored=unscored,
         finish_reasons=tuple(answers[0].finish_reason for answers in found),
         gold=tuple(outcome.gold for outcome in outcomes.values()),
+        choices=tuple(outcome.choices for outcome in outcomes.values()),
     )
     return _with_texts(texts, origin.parallel, chosen) if origin.parallel else texts
 

@@ -4,6 +4,7 @@ Only per-segment statistics are read, never texts. What may not be compared gets
 why; the documents of two systems are never intersected.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from bayling_eval import statistics
+from bayling_eval.macro import Difference, Grouping, averages
+from bayling_eval.method import Method
 from bayling_eval.metrics import HEADLINE, Metric, MetricSpec, make
 from bayling_eval.records import Comparison, MacroRow, Score, Settings, Verdict
 from bayling_eval.sides import QUALITY, Rows, Side, metrics_of, pairs
-from bayling_eval.statistics import Floats
+from bayling_eval.statistics import Floats, Numbers
 from bayling_eval.store import System
+from bayling_eval.tables import Stored
 
 MARKS: Mapping[Verdict, str] = {
     "regressed": "▼",
@@ -28,19 +32,10 @@ MARKS: Mapping[Verdict, str] = {
     "missing": "?",
 }
 """One mark a verdict, wherever one is shown; filled where Holm's correction is passed."""
-# Differences under these are real at best, never worth a verdict. Defaults, to be set by those who
-# use them: what people notice differs by metric (Kocmi et al. 2024, arXiv 2401.06760).
-_MIN_EFFECT = {
-    **dict.fromkeys(("bleu", "chrf", "chrf++", "ter"), 0.5),
-    **dict.fromkeys(("spbleu-flores101", "spbleu-flores200"), 0.5),
-}
-_RATE_EFFECT = 0.01
 # chrF++ of a segment; another good wording seldom costs so much. Of BayLing's outputs for WMT22,
 # 1 to 3 % of GPT-3.5's segments are 30 or more under GPT-4's, of 7B and 13B models' 10 to 50 %.
 _COLLAPSE = 30
-# A mean of BLEU or TER over languages mixes tokenizers.
-_NEVER_AVERAGED = {"bleu", "ter"}
-_MIN_GROUP = 5
+_DEFAULT = Method()
 
 
 @dataclass(frozen=True)
@@ -55,15 +50,8 @@ class Comparisons:
     """One row a group and metric."""
     incomplete: list[str]
     """Tasks that a system planned itself and that have no valid score."""
-
-
-@dataclass(frozen=True)
-class _Tested:
-    """A row before correction, with its resampled differences."""
-
-    row: Comparison
-    samples: Floats | None = None
-    higher_is_better: bool = True
+    differences: tuple[Difference, ...]
+    """The rows with their resampled differences, for other averages."""
 
 
 def compare(
@@ -72,7 +60,7 @@ def compare(
     *,
     names: Sequence[str] = (),
     references: Sequence[str] = (),
-    trials: int = statistics.TRIALS,
+    method: Method = _DEFAULT,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Comparisons:
     """Compare two systems on every task that at least one of them planned.
@@ -85,49 +73,49 @@ def compare(
         UserError: an unknown metric, one without a better direction, a system with several settings
             for a family, or too few trials for the number of tests.
     """
+    metrics_of([name for name in method.min_effect if not MetricSpec.parse(name).file])
     made = metrics_of(names or QUALITY)
     found = pairs(candidate, baseline, made, references)
     if not names:
         scored = {written for sides in found for side in sides for _, written in side.scores}
         made = {name: metric for name, metric in made.items() if name in scored} or made
     for name in made:
-        statistics.check_resolution(trials, _count_tests(found, name))
-    tested: dict[str, list[_Tested]] = {name: [] for name in made}
+        statistics.check_resolution(method.trials, _count_tests(found, name))
+    tested: dict[str, list[Difference]] = {name: [] for name in made}
     for sides in found:
         for task in sorted({*sides[0].planned, *sides[1].planned}):
             progress(task)
             for name, metric in made.items():
                 planned = sides[0].planned.get(task) or sides[1].planned[task]
                 if metric.of_texts == (planned.tgt_lang is not None):
-                    tested[name].append(_row(task, name, sides, metric, trials))
-    groups = [_corrected(group) for group in tested.values()]
-    rows = [t.row for group in groups for t in sorted(group, key=_worst_first)]
+                    tested[name].append(_row(task, name, sides, metric, method))
+    groups = [sorted(_corrected(group), key=_worst_first) for group in tested.values()]
+    differences = tuple(found for group in groups for found in group)
     incomplete = [
         f"{side.system.name}: {task}: {why}"
         for sides in found
         for side in sides
         for task, why in side.reasons.items()
     ]
-    return Comparisons(
-        candidate, baseline, rows, [row for group in groups for row in _macro(group)], incomplete
-    )
+    rows = [found.row for found in differences]
+    macro = averages(differences)
+    return Comparisons(candidate, baseline, rows, macro, incomplete, differences)
 
 
-def minimum_effect(metric: str) -> float:
-    """Return the difference under which a real one is not called improved or regressed."""
-    # On what scale a metric of the user's own goes, nobody but the user knows.
-    other = 0.0 if MetricSpec(metric).file else _RATE_EFFECT
-    return _MIN_EFFECT.get(metric, other)
-
-
-def group_of(src_lang: str | None, tgt_lang: str | None) -> str:
-    """Return the pivot and its side: ``eng_Latn-x``, ``x-eng_Latn``, ... or ``other``."""
-    for pivot in ("eng_Latn", "zho_Hans"):
-        if src_lang == pivot:
-            return f"{pivot}-x"
-        if tgt_lang == pivot:
-            return f"x-{pivot}"
-    return "other"
+def averaged(found: Sequence[Comparisons], grouping: Grouping) -> list[Comparisons]:
+    """Average as asked, and over the tasks that every pair has, where these are fewer."""
+    finished = [{_key(one.row) for one in c.differences if one.samples is not None} for c in found]
+    common = frozenset(set.intersection(*finished)) if finished else frozenset()
+    return [
+        replace(
+            pair,
+            macro=[
+                *averages(pair.differences, grouping),
+                *(averages(pair.differences, grouping, common=common) if common != own else []),
+            ],
+        )
+        for pair, own in zip(found, finished, strict=True)
+    ]
 
 
 def settings_diff(candidate: Settings, baseline: Settings) -> list[str]:
@@ -154,7 +142,9 @@ def _shown(settings: Mapping[str, Any], field: str) -> str:
     return str(settings[field])
 
 
-def _row(task: str, written: str, sides: tuple[Side, Side], metric: Metric, trials: int) -> _Tested:
+def _row(
+    task: str, written: str, sides: tuple[Side, Side], metric: Metric, method: Method
+) -> Difference:
     """Return the row of one task under one metric, not corrected yet."""
     ours, theirs = sides
     planned = ours.planned.get(task) or theirs.planned[task]
@@ -170,12 +160,15 @@ def _row(task: str, written: str, sides: tuple[Side, Side], metric: Metric, tria
         settings_diff=diff,
     )
     mine, others = (side.scores.get((task, written), {}) for side in sides)
+    if method.strict and diff:
+        reason = f"settings differ: {'; '.join(diff)}"
+        return Difference(row.model_copy(update={"verdict": "incomparable", "reason": reason}))
     shared = [signature for signature in mine if signature in others]
     if not shared:
-        return _Tested(_without(row, sides, (mine, others)))
+        return Difference(_without(row, sides, (mine, others)))
     signature = shared[0]
     row = row.model_copy(update={"signature": signature})
-    return _measured(row, (mine[signature], others[signature]), sides, metric, trials)
+    return _measured(row, (mine[signature], others[signature]), sides, metric, method)
 
 
 def _without(row: Comparison, sides: tuple[Side, Side], found: tuple[Rows, Rows]) -> Comparison:
@@ -201,37 +194,53 @@ def _measured(
     scores: tuple[Score, Score],
     sides: tuple[Side, Side],
     metric: Metric,
-    trials: int,
-) -> _Tested:
+    method: Method,
+) -> Difference:
     """Measure one row; without correction yet."""
     mine, others = scores
     if mine.documents_digest != others.documents_digest:
         reason = _documents_reason(row.task, sides, scores)
-        return _Tested(row.model_copy(update={"verdict": "incomparable", "reason": reason}))
+        return Difference(row.model_copy(update={"verdict": "incomparable", "reason": reason}))
     key = (row.task, row.metric, str(row.signature))
-    candidate, baseline = (side.stored[key].values for side in sides)
+    ours, theirs = (side.stored[key] for side in sides)
+    documents = _documents(ours, theirs, method)
+    candidate = statistics.by_document(ours.values, documents)
+    baseline = statistics.by_document(theirs.values, documents)
     delta = float(metric.aggregate(candidate.sum(axis=0)) - metric.aggregate(baseline.sum(axis=0)))
-    samples: Floats = metric.aggregate(statistics.bootstrap_sums(candidate)) - metric.aggregate(
-        statistics.bootstrap_sums(baseline)
-    )
+    samples: Floats = metric.aggregate(
+        statistics.bootstrap_sums(candidate, method.resamples)
+    ) - metric.aggregate(statistics.bootstrap_sums(baseline, method.resamples))
+    if not (math.isfinite(delta) and np.isfinite(samples).all()):
+        reason = f"a score is no number: {mine.value} / {others.value}, or one of its resamples"
+        return Difference(row.model_copy(update={"verdict": "incomparable", "reason": reason}))
     p = statistics.randomisation_p(
-        metric.aggregate, delta, statistics.trial_sums(candidate, baseline, trials)
+        metric.aggregate, delta, statistics.trial_sums(candidate, baseline, method.trials)
     )
     low, high = statistics.interval(samples)
-    measured = row.model_copy(
-        update={
-            "candidate_value": mine.value,
-            "baseline_value": others.value,
-            "delta": delta,
-            "ci_low": low,
-            "ci_high": high,
-            "p_value": p,
-            "collapsed": _collapsed(row, sides),
-            "n": mine.n,
-            "verdict": "no_change",
-        }
-    )
-    return _Tested(measured, samples, metric.higher_is_better is True)
+    measured = {
+        "candidate_value": mine.value,
+        "baseline_value": others.value,
+        "delta": delta,
+        "ci_low": low,
+        "ci_high": high,
+        "stderr": float(samples.std(ddof=1)),
+        "p_value": p,
+        # No trial reached the difference: all that is known is that p is not above this.
+        "p_is_bound": p * (method.trials + 1) < 1.5,
+        "minimum_effect": method.minimum_effect(row.metric),
+        "collapsed": _collapsed(row, sides),
+        "n": mine.n,
+        "clusters": None if documents is None else len(candidate),
+        "verdict": "no_change",
+    }
+    return Difference(row.model_copy(update=measured), samples, metric.higher_is_better is True)
+
+
+def _documents(ours: Stored, theirs: Stored, method: Method) -> Numbers | None:
+    """Return the document of each segment, where both sides know them and they are to count."""
+    if method.cluster == "none" or ours.documents is None or theirs.documents is None:
+        return None
+    return ours.documents if np.array_equal(ours.documents, theirs.documents) else None
 
 
 def _collapsed(row: Comparison, sides: tuple[Side, Side]) -> int | None:
@@ -275,7 +284,7 @@ def _count_tests(found: Iterable[tuple[Side, Side]], written: str) -> int:
     )
 
 
-def _corrected(group: list[_Tested]) -> list[_Tested]:
+def _corrected(group: list[Difference]) -> list[Difference]:
     """Correct over one family of tests: this comparison, one metric, all its tasks."""
     measured = [t for t in group if t.row.p_value is not None]
     if not measured:
@@ -288,71 +297,40 @@ def _corrected(group: list[_Tested]) -> list[_Tested]:
     return [done.get(id(t), t) for t in group]
 
 
-def _judged(tested: _Tested, holm: float, fdr: float, tests: int) -> _Tested:
-    row, samples = tested.row, tested.samples
-    if row.delta is None or samples is None:
+def _judged(tested: Difference, holm: float, fdr: float, tests: int) -> Difference:
+    row = tested.row
+    if row.delta is None or row.stderr is None or row.minimum_effect is None:
         return tested
     gain = row.delta if tested.higher_is_better else -row.delta
     verdict: Verdict = "no_change"
     if holm <= statistics.ALPHA and gain != 0:
-        small = abs(gain) < minimum_effect(row.metric)
+        small = abs(gain) < row.minimum_effect
         verdict = "below_minimum_effect" if small else "improved" if gain > 0 else "regressed"
     elif fdr <= statistics.FDR and gain != 0:
         verdict = "leans_up" if gain > 0 else "leans_down"
-    effect = statistics.detectable_effect(float(samples.std(ddof=1)), tests)
-    return replace(
-        tested,
-        row=row.model_copy(
-            update={"p_adjusted": holm, "verdict": verdict, "detectable_effect": effect}
-        ),
-    )
+    low, high = statistics.simultaneous(row.delta, row.stderr, tests)
+    detectable: float | None = statistics.detectable_effect(row.stderr, tests)
+    reason = None
+    if row.clusters and not statistics.resolvable(row.clusters, tests):
+        detectable = None
+        reason = f"{row.clusters} documents are too few: no difference could pass the correction"
+    judged = {
+        "p_adjusted": holm,
+        "verdict": verdict,
+        "simultaneous_ci_low": low,
+        "simultaneous_ci_high": high,
+        "detectable_effect": detectable,
+        "reason": reason,
+    }
+    return replace(tested, row=row.model_copy(update=judged))
 
 
-def _worst_first(tested: _Tested) -> tuple[bool, float]:
+def _key(row: Comparison) -> tuple[str, str]:
+    return row.task, row.metric
+
+
+def _worst_first(tested: Difference) -> tuple[bool, float]:
     row = tested.row
     if row.delta is None:
         return (True, 0.0)
     return (False, row.delta if tested.higher_is_better else -row.delta)
-
-
-def _macro(group: list[_Tested]) -> list[MacroRow]:
-    """Average the differences of one metric over each group of directions."""
-    if not group or group[0].row.metric in _NEVER_AVERAGED:
-        return []
-    members: dict[str, list[_Tested]] = {}
-    for tested in group:
-        row = tested.row
-        sides = [group_of(row.src_lang, row.tgt_lang)] if row.tgt_lang else []
-        for name in ("all", *sides):
-            members.setdefault(f"{row.family} {name}", []).append(tested)
-    return [_macro_row(name, found) for name, found in sorted(members.items())]
-
-
-def _macro_row(name: str, group: Iterable[_Tested]) -> MacroRow:
-    found = list(group)
-    first = found[0].row
-    done = [t for t in found if t.samples is not None]
-    low = high = wide_low = wide_high = delta = None
-    if done:
-        delta = float(np.mean([t.row.delta for t in done if t.row.delta is not None]))
-        samples = np.column_stack([t.samples for t in done if t.samples is not None])
-        low, high = statistics.interval(samples.mean(axis=1))
-        if len(done) >= _MIN_GROUP:
-            wide_low, wide_high = statistics.interval(statistics.hierarchical_means(samples))
-    expected = len({t.row.task for t in found})
-    n = len({t.row.task for t in done})
-    reason = None if n == expected else f"{expected - n} of {expected} tasks have no comparison"
-    return MacroRow(
-        group=name,
-        metric=first.metric,
-        candidate=first.candidate,
-        baseline=first.baseline,
-        delta=delta,
-        ci_low=low,
-        ci_high=high,
-        population_ci_low=wide_low,
-        population_ci_high=wide_high,
-        n=n,
-        n_expected=expected,
-        reason=reason,
-    )

@@ -68,6 +68,11 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserE
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if not near:
+        # Capitals count like any other letter: nllb-200 is near nothing in NLLB-200 but its digits.
+        folded = {known_name.casefold(): known_name for known_name in names}
+        found = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+        near = [folded[key] for key in found]
     shown = name if len(name) <= 100 else f"{name[:100]}…"
     text = f"unknown {kind} {shown!r}."
     if near:

@@ -1,115 +1,35 @@
-"""One cell from answers to scores: samples, statistics, scores, and last the manifest.
+"""Cells from answers to scores: samples, statistics, scores, and last the manifest.
 
-What was scored before and has not changed is taken over: a new metric or direction costs only
-itself.
+Several cells go side by side, task by task: what is known of a task's sources and references then
+serves all of them, and of the texts only those of a few tasks are in memory.
 """
 
-import fnmatch
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from bayling_eval import answers, metrics, references, responses, store, tables, tasks
-from bayling_eval.answers import Origin, Texts
-from bayling_eval.counting import Counting, Workers
-from bayling_eval.errors import UserError, unknown
-from bayling_eval.metrics import MetricSpec
-from bayling_eval.provenance import digest, versions
-from bayling_eval.records import Job, Manifest, PlannedTask, Score, ScoredTask, ScoresFile
-from bayling_eval.rows import scored_row
+from bayling_eval import answers, metrics, responses, store, tables, tasks
+from bayling_eval.answers import Texts
+from bayling_eval.counting import Item, Made, Workers, covers, score_items
+from bayling_eval.errors import IncompleteError, UserError
+from bayling_eval.metrics import MetricSpec, Segments
+from bayling_eval.provenance import digest
+from bayling_eval.records import Job, Manifest, Score, ScoredTask, ScoresFile
 from bayling_eval.store import Cell
-from bayling_eval.tables import Sample, Stored
-from bayling_eval.tasks import Task
+from bayling_eval.wanted import Before, Order, Work, check_order, counted_by, work_of
+
+__all__ = ["Order", "check_order", "metrics", "score_cell", "score_cells"]
 
 Progress = Callable[[str], None]
+Outcome = int | UserError | IncompleteError
+"""How many tasks there was anything to count for, or why a cell has no new scores."""
 
-
-@dataclass(frozen=True)
-class Order:
-    """What the user asked to be scored, and how."""
-
-    metrics: tuple[MetricSpec, ...] = ()
-    """Metrics; when none is given, those a task was scored with before, else the default ones."""
-    references: tuple[str, ...] = ()
-    """``A``, ``A,B`` or ``cs-en=B``; the last that fits a pair wins. None: those a task was scored
-    with last, else all that the pair has."""
-    tasks: str = "*"
-    """Tasks to score, a glob over their names; what the others had stays."""
-    reset: bool = False
-    """Forget the metrics and references that the selected tasks were scored with before."""
-    data: Path | None = None
-    """Data folder; none is the hub."""
-    include: tuple[Path, ...] = ()
-    """Folders of a user's own tasks."""
-    jobs: int = 1
-    """Processes that count, where no workers are handed over."""
-    wait: bool = False
-    """Wait for another process that works on the system: shards of one run may end together."""
-
-    def selects(self, planned: PlannedTask) -> bool:
-        """Return whether a task is to be scored."""
-        return fnmatch.fnmatchcase(planned.task, self.tasks)
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What a cell holds already."""
-
-    cell: Cell
-    manifest: Manifest | None
-    trusted: bool
-    """Whether every file is what the manifest names, counted by these versions."""
-
-    @classmethod
-    def of(cls, cell: Cell) -> "_Before":
-        manifest = cell.manifest()
-        trusted = manifest is not None and manifest.versions == _versions() and cell.whole()
-        return cls(cell, manifest, trusted)
-
-    @property
-    def inputs_digest(self) -> str | None:
-        return self.manifest.inputs_digest if self.manifest else None
-
-    @functools.cached_property
-    def stored(self) -> Mapping[Job, Stored]:
-        if not self.trusted:
-            return {}
-        entries = tables.read_statistics(self.cell.verified(store.STATISTICS))
-        return {_job(entry): entry for entry in entries}
-
-    @functools.cached_property
-    def _rows(self) -> Mapping[tuple[str, ...], Score]:
-        return {_identity(row): row for row in self.cell.scores()}
-
-    def row(self, entry: Stored) -> Score:
-        return self._rows[_identity(entry)]
-
-    def samples(self, task: str) -> list[Sample]:
-        return tables.read_samples(self.cell.folder / store.SAMPLES, task)
-
-    def jobs(self, task: str) -> list[Job]:
-        return [job for job in (self.manifest.jobs if self.manifest else []) if job.task == task]
-
-    def scored(self, task: str) -> ScoredTask | None:
-        return self.manifest.tasks.get(task) if self.manifest and self.trusted else None
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One planned task: what its scores shall hold, and what of that can be taken over."""
-
-    planned: PlannedTask
-    jobs: tuple[Job, ...]
-    kept: Mapping[Job, Stored]
-    origin: Origin | None
-    """Its texts; none where the task is not selected."""
-
-    @property
-    def todo(self) -> list[Job]:
-        return [job for job in self.jobs if job not in self.kept] if self.origin else []
+# More would save little more of what references cost, and each has the places of its log and its
+# compressed files in memory: 0.1 GB with 200 directions.
+_SIDE_BY_SIDE = 5
 
 
 def score_cell(
@@ -117,239 +37,254 @@ def score_cell(
 ) -> int:
     """Score one cell; return how many tasks there was anything to count for.
 
-    ``workers`` are those that a command keeps for all its cells.
-
     Raises:
         UserError: an unknown metric or reference, data that do not fit, or another process that
             works on the system.
         IncompleteError: answers are missing, damaged or not those that were planned.
     """
-    with ExitStack() as stack:
-        stack.enter_context(store.locked(cell.path(""), wait=order.wait))
-        before = _Before.of(cell)
-        works = [_work(planned, order, before) for planned in cell.plan().tasks.values()]
-        todo = [work for work in works if work.todo]
-        workers = workers or stack.enter_context(Workers(order.jobs))
-        counting = stack.enter_context(Counting(workers, len(todo)))
-        texts = _load(cell, todo, order, counting)
-        scored = _scored(works, texts, before)
-        jobs = [job for work in works for job in work.jobs]
-        inputs = _inputs_digest(cell, scored, jobs, order.include)
-        if not todo and before.trusted and before.inputs_digest == inputs:
-            return 0
-        # While others count. One task at a time: all texts of 404 directions as objects are half a
-        # gigabyte.
-        samples = tables.samples_bytes(
-            texts[work.planned.task].samples if work.todo else before.samples(work.planned.task)
-            for work in works
-            if work.todo or work.kept
-        )
-        made: dict[Job, tuple[Stored, Score]] = {}
-        planned = cell.plan().tasks
-        for job, entry in counting.results(progress):
-            row = scored_row(cell, entry, planned[job.task], scored[job.task])
-            made[job] = (entry, row)
-        for work in works:
-            made |= {job: (entry, before.row(entry)) for job, entry in work.kept.items()}
-        entries = [made[job] for job in jobs if job in made]
-        content = {
-            store.SAMPLES: samples,
-            store.STATISTICS: tables.statistics_bytes([entry for entry, _ in entries]),
-            store.SCORES: _scores_bytes([row for _, row in entries]),
-        }
-        _save(cell, content, (inputs, scored, jobs))
-        return len(todo)
+    ((_, found),) = score_cells([cell], order, lambda _: progress, workers)
+    if isinstance(found, int):
+        return found
+    raise found
 
 
-def check_order(cells: Iterable[Cell], order: Order) -> None:
-    """Refuse what cannot be scored, before any work: the glob, references, data, metrics.
+def score_cells(
+    cells: Sequence[Cell],
+    order: Order,
+    progress: Callable[[Cell], Progress],
+    workers: Workers | None = None,
+) -> Iterator[tuple[Cell, Outcome]]:
+    """Score cells; one that is incomplete or lacks data does not stop the others.
 
-    Raises:
-        UserError: no task has such a name or metric, a task has no such reference, or its data do
-            not fit.
+    ``workers`` are those that a command keeps for more than this.
     """
-    planned = [task for cell in cells for task in cell.plan().tasks.values()]
-    chosen = [task for task in planned if order.selects(task)]
-    if planned and not chosen:
-        raise unknown("task of these systems", order.tasks, {task.task for task in planned})
-    found = []
-    for task in chosen:
-        origin = _origin(task, order)
-        references.choose(task, origin.references, order.references)
-        found.append(origin.task)
-    for spec in order.metrics if found else ():
-        metrics.ready(spec)
-        metric = str(spec)
-        if not any(_fits(metric, task) for task in found):
-            have = ", ".join(sorted({name for task in found for name in _default(task)}))
-            raise UserError(f"none of these tasks has metric {metric!r}, they have: {have}")
+
+    @functools.cache
+    def task_digest(name: str) -> str:
+        return tasks.digest(tasks.find(name, order.include))
+
+    with ExitStack() as stack:
+        workers = workers or stack.enter_context(Workers(order.jobs))
+        for start in range(0, len(cells), _SIDE_BY_SIDE):
+            drafts = [
+                _Draft(cell, order, progress(cell), task_digest)
+                for cell in cells[start : start + _SIDE_BY_SIDE]
+            ]
+            with ExitStack() as locks:
+                # In one order: who waits for a lock may hold another.
+                for draft in sorted(drafts, key=lambda draft: str(draft.cell.folder)):
+                    draft.open(locks)
+                # An engine needs all texts of a cell, and what it gives is worth saving early.
+                alone = [[draft] for draft in drafts if draft.needs_engine]
+                for part in ([draft for draft in drafts if not draft.needs_engine], *alone):
+                    _score(part, workers)
+                    yield from ((draft.cell, draft.outcome) for draft in part)
 
 
-def _origin(planned: PlannedTask, order: Order) -> Origin:
-    return Origin.of(planned, order.data, order.include)
+def _score(drafts: Sequence["_Draft"], workers: Workers) -> None:
+    """Score cells task by task; processes count the next tasks while one is written."""
+    langs = {name: work.planned.tgt_lang for d in drafts for name, work in d.works.items()}
+    # Directions into one language share their references.
+    names = sorted(langs, key=lambda name: (langs[name] or "", name))
+    # One task alone is not worth a process.
+    many = sum(any(draft.counts(name) for draft in drafts) for name in names) > 1
+    pool = workers if many and workers.processes > 1 else None
+    begun: deque[_Begun] = deque()
+    for name in names:
+        begun.append(_Begun.of(name, drafts, pool))
+        if not pool or len(begun) > workers.processes + 1:
+            begun.popleft().write()
+    for one in begun:
+        one.write()
+    for draft in drafts:
+        draft.finish()
 
 
-def _fits(metric: str, task: Task) -> bool:
-    """Return whether a metric is for a task: for translations those of texts, else its own."""
-    spec = MetricSpec.parse(metric)
-    of_texts = metrics.make(spec).of_texts
-    if of_texts or task.tgt_lang is not None:
-        return of_texts and task.tgt_lang is not None
-    if task.output_type in metrics.ANY_TASK.get(spec.name, ()):
-        return True
-    return spec.name in task.metrics and dict(spec.options).get("filter", "none") in task.filters
+@dataclass(frozen=True)
+class _Loaded:
+    """One task of one cell with its texts."""
+
+    texts: Texts
+    item: Item
+    late: Mapping[Job, Segments]
+    """What engines of their own count."""
 
 
-def _default(task: Task) -> list[str]:
-    """Return the metrics of a task that was never scored: of other tasks those that it names."""
-    if task.tgt_lang is not None:
-        return list(metrics.DEFAULT)
-    known = [name for name in task.metrics if name in metrics.METRICS]
-    return [
-        name if pipeline == "none" else f"{name}:filter={pipeline}"
-        for pipeline in task.filters
-        for name in known
-    ]
+@dataclass(frozen=True)
+class _Begun:
+    """One task of several cells that is being counted."""
+
+    name: str
+    drafts: Sequence["_Draft"]
+    loaded: Mapping["_Draft", _Loaded]
+    result: Callable[[], list[Made | UserError]]
+
+    @classmethod
+    def of(cls, name: str, drafts: Sequence["_Draft"], pool: Workers | None) -> "_Begun":
+        found = {draft: draft.load(name) for draft in drafts}
+        loaded = {draft: one for draft, one in found.items() if one}
+        items = [one.item for one in loaded.values()]
+        if pool and any(item.todo for item in items):
+            return cls(name, drafts, loaded, pool.submit(score_items, items).result)
+        return cls(name, drafts, loaded, functools.partial(score_items, items))
+
+    def write(self) -> None:
+        made = dict(zip(self.loaded, self.result(), strict=True))
+        for draft in self.drafts:
+            draft.take(self.name, self.loaded.get(draft), made.get(draft, {}))
 
 
-def _work(planned: PlannedTask, order: Order, before: _Before) -> _Work:
-    """Decide what the scores of a task shall hold: what they held, and what is asked for now."""
-    name, had, then = planned.task, before.jobs(planned.task), before.scored(planned.task)
-    same = then is not None and then.answers_digest == planned.answers_digest
-    if planned.answers_digest is None:
-        return _Work(planned, tuple(had), {}, None)
-    if not order.selects(planned):
-        kept = {job: before.stored[job] for job in had if same and job in before.stored}
-        return _Work(planned, tuple(had), kept, None)
-    origin = _origin(planned, order)
-    asked_for = [str(metrics.pinned(m)) for m in order.metrics if _fits(str(m), origin.task)]
-    # What is asked for may be of another kind of task alone: then nothing is forgotten here.
-    forgotten = order.reset and (asked_for or not order.metrics)
-    jobs = [] if forgotten else [job for job in had if _fits(job.metric, origin.task)]
-    for job in jobs:
-        references.choose(planned, origin.references, [",".join(job.references)])
-    if order.metrics or order.references or not jobs:
-        last = [",".join(jobs[-1].references)] if jobs else []
-        asked = order.references or last
-        chosen = references.choose(planned, origin.references, asked)
-        specs = asked_for if order.metrics else _default(origin.task)
-        jobs = [*jobs, *(Job(task=name, metric=s, references=chosen) for s in specs)]
-    files = {file.path: file.sha256 for file in origin.files}
-    same = same and then is not None and then.data_files == files
-    kept = {job: before.stored[job] for job in jobs if same and _stands(job, before)}
-    work = _Work(planned, _distinct(jobs, origin.tgt_lang), kept, origin)
-    for job in work.todo:
-        _check_ready(MetricSpec.parse(job.metric), order)
-    return work
+class _Draft:
+    """One cell on its way to new scores; its faults end its own way alone."""
 
+    def __init__(
+        self, cell: Cell, order: Order, progress: Progress, task_digest: Callable[[str], str]
+    ) -> None:
+        self.cell, self.works = cell, dict[str, Work]()
+        self._order, self._progress, self._task_digest = order, progress, task_digest
+        self._fault: UserError | IncompleteError | None = None
+        self._settled = False
+        self._scored: dict[str, ScoredTask] = {}
+        self._rows: dict[Job, Score] = {}
+        self._samples, self._statistics = tables.SamplesWriter(), tables.StatisticsWriter()
+        self._late: dict[str, tuple[_Loaded, Made]] = {}
 
-def _stands(job: Job, before: _Before) -> bool:
-    """Return whether the stored statistics of a job are what would be counted now."""
-    stored = before.stored.get(job)
-    return stored is not None and metrics.stands(MetricSpec.parse(job.metric), stored.signature)
+    @property
+    def outcome(self) -> Outcome:
+        return self._fault or sum(bool(work.todo) for work in self.works.values())
 
+    @property
+    def needs_engine(self) -> bool:
+        return any(_by_engine(job) for work in self.works.values() for job in work.todo)
 
-def _check_ready(spec: MetricSpec, order: Order) -> None:
-    """Refuse what cannot be counted; code of a user's own runs only where the user names it."""
-    if spec.file and spec not in order.metrics:
-        if not spec.file.is_file():
-            metrics.ready(spec)
-        raise UserError(
-            f"{spec.file} has to run again for metric {spec}: it is code, so read it, and name it "
-            f"with `bayling-eval score --metric {spec}`, or forget it with --reset"
-        )
-    metrics.ready(spec)
+    def open(self, locks: ExitStack) -> None:
+        """Decide what is to be done."""
+        with self._caught():
+            locks.enter_context(store.locked(self.cell.path(""), wait=self._order.wait))
+            self._before = before = Before.of(self.cell)
+            planned = self.cell.plan().tasks
+            works = {name: work_of(task, self._order, before) for name, task in planned.items()}
+            kept = {name: before.scored(name) for name, work in works.items() if work.kept}
+            self._scored = {name: scored for name, scored in kept.items() if scored}
+            self.works = works
+            if before.trusted and before.manifest and not any(w.todo for w in works.values()):
+                self._settled = before.manifest.inputs_digest == self._inputs_digest()
 
+    def counts(self, name: str) -> bool:
+        """Return whether there is something that a process may count."""
+        work = self.works.get(name)
+        return any(not _by_engine(job) for job in (work.todo if work else ()))
 
-def _scored(
-    works: list[_Work], texts: Mapping[str, Texts], before: _Before
-) -> dict[str, ScoredTask]:
-    """Return what each task's scores are computed from, newly read or taken over."""
-    found = {}
-    for work in works:
-        name = work.planned.task
-        then = before.scored(name) if work.kept else None
-        if name in texts:
-            found[name] = texts[name].scored
-        elif then:
-            found[name] = then
-    return found
+    def load(self, name: str) -> _Loaded | None:
+        """Read the texts of a task; none where nothing is to be counted."""
+        work = self.works.get(name)
+        if self._fault or not work or not work.origin or not work.todo:
+            return None
+        with self._caught():
+            texts = answers.load(self.cell, work.planned, work.origin, self._log, self._order.data)
+            segments = functools.cache(texts.segments)
+            todo = {job: segments(job.references) for job in work.todo}
+            late = {j: s for j, s in todo.items() if _by_engine(j) and covers(j, work.planned)}
+            self._scored[name] = scored = texts.scored
+            documents, rest = texts.numbered_documents, {j: todo[j] for j in todo if j not in late}
+            return _Loaded(texts, Item(self.cell, work.planned, scored, documents, rest), late)
+        return None
 
+    def take(self, name: str, loaded: _Loaded | None, made: Made | UserError) -> None:
+        """Write what was counted of a task, unless an engine has yet to count."""
+        work = self.works.get(name)
+        if isinstance(made, UserError):
+            self._fault = self._fault or made
+        elif work and not self._fault and not self._settled:
+            if made:
+                self._progress(name)
+            if loaded and loaded.late:
+                self._late[name] = (loaded, made)
+            else:
+                self._write(work, loaded, made)
 
-def _distinct(jobs: list[Job], tgt_lang: str) -> tuple[Job, ...]:
-    """Leave out a job that would give the same row as an earlier one, however it is spelled."""
-    found: dict[tuple[str, str], Job] = {}
-    for job in jobs:
-        spec = MetricSpec.parse(job.metric)
-        metric = metrics.make(spec)
-        # To ask a metric of the user's own would run its code.
-        same = (
-            f"{spec} {job.references}" if spec.file else metric.signature(tgt_lang, job.references)
-        )
-        found.setdefault((metric.name, same), job)
-    return tuple(found.values())
+    def _write(self, work: Work, loaded: _Loaded | None, made: Made) -> None:
+        if loaded:
+            self._samples.add(loaded.texts.samples)
+        elif work.kept:
+            self._samples.add(self._before.samples(work.planned.task))
+        found = made | self._before.made(work)
+        self._rows |= {job: row for job, (_, row) in found.items()}
+        if entries := [found[job][0] for job in work.jobs if job in found]:
+            self._statistics.add(entries)
 
+    def finish(self) -> None:
+        """Have engines count, and save everything."""
+        with self._caught():
+            if not self._fault and not self._settled:
+                self._count_late()
+                self._save()
 
-def _load(cell: Cell, works: list[_Work], order: Order, counting: Counting) -> dict[str, Texts]:
-    """Read what is to be scored, and have it counted meanwhile."""
-    log = responses.read(cell.responses) if works else responses.Log({}, ())
-    texts = {}
-    for work in works:
-        if work.origin:
-            found = answers.load(cell, work.planned, work.origin, log, order.data)
-            counting.add(work.planned, work.todo, found)
-            texts[work.planned.task] = found
-    return texts
+    def _count_late(self) -> None:
+        """Have each engine count all its tasks at once."""
+        asked: dict[str, list[tuple[Job, Segments]]] = {}
+        for loaded, _ in self._late.values():
+            for job, segments in loaded.late.items():
+                asked.setdefault(job.metric, []).append((job, segments))
+        for spec, todo in asked.items():
+            engine = metrics.make_together(MetricSpec.parse(spec))
+            each = engine.statistics_of([segments for _, segments in todo], self._progress)
+            for (job, _), counted in zip(todo, each, strict=True):
+                loaded, made = self._late[job.task]
+                made[job] = loaded.item.made(job, counted)
+        for name, (loaded, made) in self._late.items():
+            self._write(self.works[name], loaded, made)
+        self._late.clear()
 
-
-def _scores_bytes(rows: list[Score]) -> bytes:
-    return (ScoresFile(rows=rows).model_dump_json(indent=0) + "\n").encode()
-
-
-def _job(entry: Stored) -> Job:
-    return Job(task=entry.task, metric=entry.spec, references=entry.references)
-
-
-def _identity(row: Score | Stored) -> tuple[str, ...]:
-    return (row.task, str(row.metric), str(row.signature))
-
-
-def _save(
-    cell: Cell,
-    content: Mapping[str, bytes],
-    made_of: tuple[str, dict[str, ScoredTask], list[Job]],
-) -> None:
-    """Write the derived files, and last the manifest that vouches for them."""
-    for name, data in content.items():
-        store.write_atomic(cell.path(name), data)
-    inputs, scored, jobs = made_of
-    manifest = Manifest(
-        inputs_digest=inputs,
-        tasks=scored,
-        jobs=jobs,
-        files={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
-        versions=_versions(),
-    )
-    store.save(cell.path(store.MANIFEST), manifest)
-
-
-def _inputs_digest(
-    cell: Cell, scored: Mapping[str, ScoredTask], jobs: list[Job], include: tuple[Path, ...]
-) -> str:
-    return digest(
-        {
-            "model": cell.system.model.digest,
-            "settings": cell.settings_file.digest,
-            "tasks": {
-                name: [tasks.digest(tasks.find(name, include)), task.model_dump()]
-                for name, task in scored.items()
-            },
-            "jobs": sorted([job.task, job.metric, *job.references] for job in jobs),
-            "versions": _versions(),
+    def _save(self) -> None:
+        """Write the derived files, and last the manifest that vouches for them."""
+        rows = [self._rows[job] for job in self._jobs if job in self._rows]
+        content = {
+            store.SAMPLES: self._samples.content(),
+            store.STATISTICS: self._statistics.content(),
+            store.SCORES: (ScoresFile(rows=rows).model_dump_json(indent=0) + "\n").encode(),
         }
-    )
+        for name, data in content.items():
+            store.write_atomic(self.cell.path(name), data)
+        manifest = Manifest(
+            inputs_digest=self._inputs_digest(),
+            tasks={name: self._scored[name] for name in self.works if name in self._scored},
+            jobs=self._jobs,
+            files={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+            versions=counted_by(),
+        )
+        store.save(self.cell.path(store.MANIFEST), manifest)
+
+    @property
+    def _jobs(self) -> list[Job]:
+        return [job for work in self.works.values() for job in work.jobs]
+
+    @functools.cached_property
+    def _log(self) -> responses.Log:
+        return responses.read(self.cell.responses)
+
+    def _inputs_digest(self) -> str:
+        return digest(
+            {
+                "model": self.cell.system.model.digest,
+                "settings": self.cell.settings_file.digest,
+                "tasks": {
+                    name: [self._task_digest(name), scored.model_dump()]
+                    for name, scored in self._scored.items()
+                },
+                "jobs": sorted([job.task, job.metric, *job.references] for job in self._jobs),
+                "versions": counted_by(),
+            }
+        )
+
+    @contextmanager
+    def _caught(self) -> Iterator[None]:
+        try:
+            yield
+        except (UserError, IncompleteError) as fault:
+            self._fault = fault
 
 
-@functools.cache
-def _versions() -> dict[str, str]:
-    return versions("bayling-eval", "lm-eval", "sacrebleu")
+def _by_engine(job: Job) -> bool:
+    """Return whether a metric has an engine of its own that counts all tasks of a cell."""
+    return metrics.make(MetricSpec.parse(job.metric)).together

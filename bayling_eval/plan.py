@@ -1,17 +1,16 @@
 """Suites: what to run, as a family's name or a TOML file, and the tasks that it selects."""
 
 import fnmatch
-import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from bayling_eval import languages, resources, sources, tasks
+from bayling_eval import languages, resources, tasks, toml_files
 from bayling_eval.errors import UserError, unknown
+from bayling_eval.method import Method
 from bayling_eval.subsets import Subset
 from bayling_eval.tasks import Task
 
@@ -98,6 +97,8 @@ class Suite(BaseModel):
     """What it is made of."""
     models: tuple[SuiteModel, ...] = ()
     """Checkpoints to run where the command line names none."""
+    compare: Method | None = None
+    """How what was run is compared."""
     _where: tuple[str, ...] = PrivateAttr(())
     """``file:line`` of each of the tasks, for messages."""
 
@@ -121,20 +122,9 @@ def load(suite: str, include: tuple[Path, ...] = ()) -> Suite:
         return Suite(name=suite, tasks=(SuiteTasks(use=suite),))
     if not path.is_file():
         raise UserError(f"no suite file at {path}")
-    text = "\n".join(sources.read_lines(path))
-    try:
-        loaded = Suite.model_validate({"name": path.stem, **tomllib.loads(text)})
-    except RecursionError:
-        raise UserError(f"{path}: broken TOML: nested too deeply") from None
-    except tomllib.TOMLDecodeError as fault:
-        line = re.search(r"at line (\d+)", str(fault))
-        where = line.group(1) if line else text.count("\n") + 1
-        raise UserError(f"{path}:{where}: broken TOML: {fault}") from None
-    except ValidationError as fault:
-        raise UserError(_explain(path, text, fault.errors()[0])) from None
-    loaded = _anchored(loaded, path.parent)
-    lines = [*_tables(text, "tasks"), *(0 for _ in loaded.tasks)]
-    loaded._where = tuple(f"{path}:{line + 1}: " for line in lines[: len(loaded.tasks)])
+    text = toml_files.read(path)
+    loaded = _anchored(toml_files.parse(Suite, path, text, name=path.stem), path.parent)
+    loaded._where = toml_files.places(path, text, "tasks", len(loaded.tasks))
     return loaded
 
 
@@ -230,34 +220,3 @@ def _anchored(suite: Suite, folder: Path) -> Suite:
         for model in suite.models
     )
     return suite.model_copy(update={"models": tuple(models)})
-
-
-_KEYS = {"tasks": SuiteTasks.model_fields, "models": SuiteModel.model_fields}
-
-
-def _explain(path: Path, text: str, fault: Any) -> str:
-    """Say which line of a suite file a validation error is about."""
-    where = ".".join(map(str, fault["loc"]))
-    keys = [part for part in reversed(fault["loc"]) if isinstance(part, str)]
-    index = next((part for part in fault["loc"] if isinstance(part, int)), 0)
-    lines = text.split("\n")
-    tables = _tables(text, str(fault["loc"][0]))
-    start = tables[index] if index < len(tables) else 0
-    headers = (n for n, line in enumerate(lines) if n > start and line.lstrip().startswith("[["))
-    own = range(start, next(headers, len(lines)))
-    # A key of an inline table stands on the line of the table's own key.
-    spelled = [re.compile(rf"\s*{re.escape(key)}\s*=") for key in keys]
-    hits = [n for key in spelled for n in own if key.match(lines[n])]
-    line = f":{(hits or [start])[0] + 1}"
-    if fault["type"] == "extra_forbidden":
-        known = _KEYS[fault["loc"][0]] if len(fault["loc"]) > 2 else Suite.model_fields
-        if "selection" in fault["loc"]:
-            known = SuiteSelection.model_fields
-        return f"{path}{line}: {unknown('key', keys[0], known)}"
-    return f"{path}{line}: {where}: {fault['msg']}"
-
-
-def _tables(text: str, name: str) -> list[int]:
-    """Return the numbers of the lines that begin a ``[[name]]``, from 0."""
-    header = re.compile(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]")
-    return [number for number, line in enumerate(text.split("\n")) if header.match(line)]

@@ -305,16 +305,28 @@ class Comparison(Record):
     """Lower end of the 95 % paired-bootstrap interval of the difference."""
     ci_high: float | None = None
     """Upper end of it."""
+    stderr: float | None = None
+    """Standard error of the difference: the deviation of its resamples."""
+    simultaneous_ci_low: float | None = None
+    """Lower end of an interval that holds for the whole family of tests together (Bonferroni)."""
+    simultaneous_ci_high: float | None = None
+    """Upper end of it."""
     p_value: float | None = None
     """Paired approximate randomisation."""
+    p_is_bound: bool | None = None
+    """Whether no trial reached the difference, so that p is at most what is written."""
     p_adjusted: float | None = None
     """Holm over the family of tests: this comparison and metric, all its tasks."""
     detectable_effect: float | None = None
     """Difference that would be found with 80 % power at the corrected level."""
+    minimum_effect: float | None = None
+    """Difference under which a real one is not called improved or regressed."""
     collapsed: int | None = None
     """Segments whose chrF++ is 30 or more under the baseline's; null where a side has none."""
     n: int | None = None
-    """Number of documents."""
+    """Number of segments or questions."""
+    clusters: int | None = None
+    """Documents that were drawn and swapped as wholes; null where it was each segment."""
     verdict: Verdict
     """What the numbers allow to be said."""
     settings_diff: list[str]
@@ -327,26 +339,46 @@ class MacroRow(Record):
     """Mean difference over the tasks of a group."""
 
     group: str
-    """``family src-side``: ``flores200 eng_Latn-x``."""
+    """``family side``, and what else it was grouped by: ``flores200 eng_Latn-x script:Latn``."""
+    by: str
+    """What it was grouped by: suite, side, language-family, script, speakers or xlmr."""
+    tasks: Literal["pair", "common"] = "pair"
+    """All tasks that this pair finished, or those that every pair compared has finished."""
     metric: str
     """Name of the metric."""
     candidate: str
     """System that is judged."""
     baseline: str
     """System that it is held against."""
-    delta: float | None
-    """Mean of the differences; null where none is there."""
-    ci_low: float | None
-    """95 % interval for these languages: only segments are resampled."""
-    ci_high: float | None
+    delta: float | None = None
+    """Mean of the differences; null where fewer than five are there."""
+    ci_low: float | None = None
+    """95 % interval for these languages: only documents or segments are resampled."""
+    ci_high: float | None = None
     """Upper end of it."""
-    population_ci_low: float | None
-    """95 % interval for languages like these: languages, then segments; null under 5 languages."""
-    population_ci_high: float | None
+    population_ci_low: float | None = None
+    """95 % interval for languages like these: languages, then documents or segments."""
+    population_ci_high: float | None = None
     """Upper end of it."""
+    clustered: bool | None = None
+    """Whether documents were resampled in every member; null where there is no interval."""
     n: int
     """Tasks that both sides finished."""
     n_expected: int
     """Tasks that at least one side planned."""
+    weights: str | None = None
+    """What the weighted mean is weighted by: ``speakers``, or a file."""
+    weighted_delta: float | None = None
+    """Weighted mean of the differences; null without weights."""
+    weighted_ci_low: float | None = None
+    """95 % interval of it for these languages."""
+    weighted_ci_high: float | None = None
+    """Upper end of it."""
+    n_weighted: int | None = None
+    """Tasks whose language has a weight; the others are left out of the weighted mean."""
+    effective_n: float | None = None
+    """Equally weighted tasks that would be as many: (sum w)^2 / sum w^2 (Kish 1965)."""
+    members: list[str]
+    """Tasks with a difference, where they are too few for a mean."""
     reason: str | None = None
     """Why a number is missing."""

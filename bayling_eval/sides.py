@@ -14,7 +14,7 @@ from bayling_eval.tables import Stored
 
 QUALITY = (
     *("chrf++", "chrf", "bleu", "spbleu-flores200", "spbleu-flores101", "ter"),
-    *("acc", "acc_norm", "acc_bytes", "exact_match", "bits_per_byte"),
+    *("acc", "acc_norm", "acc_bytes", "exact_match", "acc_chance_corrected", "bits_per_byte"),
 )
 """Metrics compared unless others are named, the headline first."""
 

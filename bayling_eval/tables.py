@@ -1,7 +1,9 @@
 """The two Parquet files of a cell: samples (texts) and per-segment sufficient statistics."""
 
+import functools
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bayling_eval.errors import UserError
-from bayling_eval.records import SCHEMA_VERSION
+from bayling_eval.records import SCHEMA_VERSION, Job
 
 Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int32]
 
 _TEXTS = pa.list_(pa.string())
 _SAMPLES = pa.schema(
@@ -37,6 +41,7 @@ _STATISTICS = pa.schema(
         ("spec", pa.string()),
         ("references", _TEXTS),
         ("segments", pa.int32()),
+        ("documents", pa.list_(pa.int32())),
         ("values", pa.large_list(pa.float64())),
     ]
 )
@@ -58,6 +63,8 @@ class Stored:
     """Names of the references used."""
     values: Floats
     """Shape (segments, k)."""
+    documents: Numbers | None = None
+    """Document of each segment, numbered from 0; none where the benchmark names none."""
 
 
 @dataclass(frozen=True)
@@ -82,45 +89,158 @@ class Sample:
     """Raw output of the system: hostile text wherever it is shown."""
 
 
+class _Writer:
+    """A Parquet file in memory, made row group by row group."""
+
+    _schema: pa.Schema
+
+    def __init__(self) -> None:
+        self._tagged = self._schema.with_metadata({"schema_version": str(SCHEMA_VERSION)})
+        self._buffer = io.BytesIO()
+        self._file = pq.ParquetWriter(
+            self._buffer, self._tagged, compression="zstd", write_page_checksum=True
+        )
+
+    def content(self) -> bytes:
+        """Return the whole file; nothing can be added any more."""
+        self._file.close()
+        return self._buffer.getvalue()
+
+    def _add(self, group: pa.Table) -> None:
+        self._file.write_table(group.replace_schema_metadata(self._tagged.metadata))
+
+
+class SamplesWriter(_Writer):
+    """``samples.parquet``, one row group a task, so that a page reads only what it shows."""
+
+    _schema = _SAMPLES
+
+    def add(self, task: Sequence[Sample] | pa.Table) -> None:
+        """Add the samples of one task, new ones or those of an earlier file."""
+        if not isinstance(task, pa.Table):
+            batch = {name: [getattr(s, name) for s in task] for name in _SAMPLES.names}
+            task = pa.Table.from_pydict(batch, schema=_SAMPLES)
+        self._add(task)
+
+
+class StatisticsWriter(_Writer):
+    """``statistics.parquet``, one row a task and metric, row groups of one task."""
+
+    _schema = _STATISTICS
+
+    def add(self, entries: Sequence[Stored]) -> None:
+        """Add all entries of one task."""
+        self._add(_statistics_table(entries))
+
+
 def samples_bytes(tasks: Iterable[Sequence[Sample]]) -> bytes:
-    """Return ``samples.parquet``, one row group a task, so that a page reads only what it shows."""
-    names = _SAMPLES.names
-    batches = ({name: [getattr(s, name) for s in task] for name in names} for task in tasks)
-    return _write(_SAMPLES, (pa.Table.from_pydict(batch, schema=_SAMPLES) for batch in batches))
+    """Return ``samples.parquet`` of some tasks."""
+    writer = SamplesWriter()
+    for task in tasks:
+        writer.add(task)
+    return writer.content()
 
 
 def statistics_bytes(entries: Sequence[Stored]) -> bytes:
-    """Return ``statistics.parquet``, one row a task and metric, row groups of one task."""
+    """Return ``statistics.parquet`` of entries in any order."""
     groups: dict[str, list[Stored]] = {}
     for entry in entries:
         groups.setdefault(entry.task, []).append(entry)
-    return _write(_STATISTICS, [_statistics_table(group) for group in groups.values()])
+    writer = StatisticsWriter()
+    for group in groups.values():
+        writer.add(group)
+    return writer.content()
+
+
+class _Reader:
+    """A Parquet file of this package; only row groups that may hold what is asked for are read."""
+
+    _schema: pa.Schema
+
+    def __init__(self, path: Any) -> None:
+        """Open the file.
+
+        Raises:
+            UserError: it is not there, or no file of ours.
+        """
+        self._path = path
+        with self._told():
+            source = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
+            # Not read_table: what it imports takes half a second.
+            self._file = pq.ParquetFile(source, page_checksum_verification=True)
+        _check_schema(path, self._file.schema_arrow, self._schema)
+
+    def all(self, columns: Sequence[str] | None = None) -> pa.Table:
+        with self._told():
+            return self._file.read(columns=columns)
+
+    def rows(self, column: str, wanted: Sequence[str]) -> pa.Table:
+        """Return the rows with one of the values that are wanted in a column."""
+        with self._told():
+            found = self._file.read_row_groups(self._groups(column, wanted))
+        having = [pc.equal(found.column(column), value) for value in wanted]
+        return found.filter(functools.reduce(pc.or_, having))
+
+    def _groups(self, column: str, wanted: Sequence[str]) -> list[int]:
+        place, held = self._file.schema_arrow.names.index(column), self._file.metadata
+        ranges = [held.row_group(n).column(place).statistics for n in range(held.num_row_groups)]
+        return [
+            number
+            for number, one in enumerate(ranges)
+            if one is None or not one.has_min_max or any(one.min <= w <= one.max for w in wanted)
+        ]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowInvalid, OSError) as fault:
+            raise UserError(
+                f"{self._path}: not a Parquet file of bayling_eval: run `bayling-eval score` again"
+            ) from fault
+
+
+class StatisticsReader(_Reader):
+    """``statistics.parquet`` of a cell, read task by task."""
+
+    _schema = _STATISTICS
+
+    def signatures(self) -> dict[Job, str]:
+        """Return what was computed under each job."""
+        rows = self.all(["task", "spec", "references", "signature"]).to_pylist()
+        return {
+            Job(task=row["task"], metric=row["spec"], references=tuple(row["references"])): row[
+                "signature"
+            ]
+            for row in rows
+        }
+
+    def of(self, task: str) -> list[Stored]:
+        """Return the entries of one task."""
+        return _stored(self.rows("task", [task]))
+
+
+class SamplesReader(_Reader):
+    """``samples.parquet`` of a cell, read task by task."""
+
+    _schema = _SAMPLES
+
+    def of(self, task: str) -> pa.Table:
+        """Return the samples of one task as they are kept."""
+        return self.rows("task", [task])
 
 
 def read_statistics(path: Any, metrics: Sequence[str] | None = None) -> list[Stored]:
     """Read ``statistics.parquet``, all of it or some metrics."""
     if metrics is not None and not metrics:
         return []
-    filters = [("metric", "in", list(metrics))] if metrics is not None else None
-    table = _read(path, _STATISTICS, filters)
-    values = table.column("values")
-    rows = table.drop_columns(["values"]).to_pylist()
-    return [
-        Stored(
-            row["task"],
-            row["metric"],
-            row["signature"],
-            row["spec"],
-            tuple(row["references"]),
-            _matrix(values[index], row["segments"]),
-        )
-        for index, row in enumerate(rows)
-    ]
+    file = StatisticsReader(path)
+    return _stored(file.all() if metrics is None else file.rows("metric", metrics))
 
 
 def read_samples(path: Any, task: str) -> list[Sample]:
     """Read the samples of one task."""
-    rows = _read(path, _SAMPLES, [("task", "=", task)]).to_pylist()
+    rows = SamplesReader(path).of(task).to_pylist()
     return [
         Sample(
             **{
@@ -130,6 +250,23 @@ def read_samples(path: Any, task: str) -> list[Sample]:
             }
         )
         for row in rows
+    ]
+
+
+def _stored(table: pa.Table) -> list[Stored]:
+    values, documents = table.column("values"), table.column("documents")
+    rows = table.drop_columns(["values", "documents"]).to_pylist()
+    return [
+        Stored(
+            row["task"],
+            row["metric"],
+            row["signature"],
+            row["spec"],
+            tuple(row["references"]),
+            _matrix(values[index], row["segments"]),
+            documents[index].values.to_numpy() if documents[index].is_valid else None,
+        )
+        for index, row in enumerate(rows)
     ]
 
 
@@ -147,32 +284,11 @@ def _statistics_table(entries: Sequence[Stored]) -> pa.Table:
             "spec": [e.spec for e in entries],
             "references": [list(e.references) for e in entries],
             "segments": [len(e.values) for e in entries],
+            "documents": [e.documents for e in entries],
             "values": [e.values.ravel() for e in entries],
         },
         schema=_STATISTICS,
     )
-
-
-def _write(schema: pa.Schema, groups: Iterable[pa.Table]) -> bytes:
-    buffer = io.BytesIO()
-    tagged = schema.with_metadata({"schema_version": str(SCHEMA_VERSION)})
-    with pq.ParquetWriter(buffer, tagged, compression="zstd", write_page_checksum=True) as writer:
-        for group in groups:
-            writer.write_table(group.replace_schema_metadata(tagged.metadata))
-    return buffer.getvalue()
-
-
-def _read(path: Any, schema: pa.Schema, filters: Any) -> pa.Table:
-    try:
-        source = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
-        written = pq.read_schema(source)
-        _check_schema(path, written, schema)
-        found = pq.read_table(source, filters=filters, page_checksum_verification=True)
-    except (pa.ArrowInvalid, OSError) as fault:
-        raise UserError(
-            f"{path}: not a Parquet file of bayling_eval: run `bayling-eval score` again"
-        ) from fault
-    return found
 
 
 def _check_schema(path: Any, found: pa.Schema, schema: pa.Schema) -> None:

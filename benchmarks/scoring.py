@@ -3,11 +3,13 @@
 The lines of FLORES-200 are tiled to 1,012 a language, each with a number so that no line comes
 twice; outputs are references with words dropped, cut and swapped, other ones for each system.
 `score` is the whole command: start-up, reading answers, counting, intervals from 1,000 resamples,
-and all files. sacrebleu computes `corpus_score` on the same texts in as many processes, references
-prepared once for the five systems (its `references=`), on some of the directions only, and its time
-is multiplied; it has neither start-up nor intervals.
+and all files. sacrebleu computes `corpus_score` on the same texts in as many processes, on some of
+the directions only, and its time is multiplied; it has neither start-up nor intervals. It does so
+twice: as it is called (`corpus_score(outputs, [references])`), and with the references prepared
+once for the five systems (`BLEU(references=...)`). With `--spm` spBLEU is timed too, with the model
+of a file, or with a small one that is trained first.
 
-    python benchmarks/scoring.py --data FOLDER [--directions 200] [--sample 20] [--jobs 2]
+    python benchmarks/scoring.py --data FOLDER [--directions 200] [--sample 20] [--jobs 2] [--spm]
 """
 
 import argparse
@@ -15,11 +17,15 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from overhead import FAMILY, directions, enlarge
 
@@ -59,12 +65,22 @@ def write_systems(work: Path, data: Path, pairs: list[str]) -> None:
 
 
 PROGRAM = [sys.executable, "-m", "bayling_eval"]
+SCORE = ("--metric", "bleu", "--metric", "chrf++")
+SPM = "spbleu-flores200"
 
 
-def score(work: Path, data: Path, jobs: int) -> tuple[float, float, float]:
+def compiled(work: Path) -> None:
+    """Keep bytecode, as an installation does, whatever this shell is set to; make all of it."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(work / "bytecode")
+    modules = "pandas, sacrebleu, bayling_eval.cli.score, bayling_eval.metrics.spm"
+    subprocess.run([sys.executable, "-c", f"import {modules}"], check=True)
+
+
+def score(work: Path, data: Path, jobs: int, metrics: Sequence[str]) -> tuple[float, float, float]:
     """Return seconds, CPU seconds, and the most megabytes of all its processes together."""
-    command = [*PROGRAM, "score", "--metric", "bleu", "--metric", "chrf++", "-q"]
-    command += ["--jobs", str(jobs), "--data", str(data), "--results", str(work / "results")]
+    command = [*PROGRAM, "score", *metrics, "-q", "--jobs", str(jobs)]
+    command += ["--data", str(data), "--results", str(work / "results")]
     started, peak, before = time.monotonic(), 0.0, cpu()
     with subprocess.Popen(command) as process:
         while process.poll() is None:
@@ -92,43 +108,79 @@ def size_of(pid: int) -> float:
     return own / 1024 + sum(size_of(int(child)) for child in children)
 
 
-def by_sacrebleu(work: tuple[Path, str]) -> tuple[float, float, dict[tuple[str, str, int], float]]:
-    """Score one direction of all systems as sacrebleu does best; return both seconds and scores."""
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
+def train(data: Path, pairs: list[str], path: Path) -> None:
+    """Train a SentencePiece model on some lines of all the languages."""
+    from sentencepiece import SentencePieceTrainer
 
-    from bayling_eval.metrics.translation import tokenizer_for
+    langs = sorted({lang for pair in pairs for lang in pair.split("-")})
+    lines = [line for lang in langs for line in lines_of(data, lang)[: 8_000 // len(langs)]]
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=file,
+            vocab_size=8_000,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
 
-    data, pair = work
-    lang = pair.split("-")[1]
-    lines = lines_of(data, lang)
+
+@dataclass(frozen=True)
+class Peer:
+    """One direction as sacrebleu is to score it."""
+
+    data: Path
+    pair: str
+    prepared: bool
+    spm: bool = False
+
+    def scorers(self, lang: str, **options: Any) -> dict[str, Any]:
+        """Return sacrebleu's metrics for a target language."""
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+
+        from bayling_eval.metrics.translation import tokenizer_for
+
+        if self.spm:
+            return {SPM: BLEU(tokenize="flores200", force=True, **options)}
+        return {
+            "bleu": BLEU(tokenize=tokenizer_for(lang), force=True, **options),
+            "chrf++": CHRF(word_order=2, **options),
+        }
+
+
+Scores = dict[tuple[str, str, int], float]
+
+
+def by_sacrebleu(peer: Peer) -> tuple[float, float, Scores]:
+    """Score one direction of all systems; return both seconds, and the scores."""
+    lang = peer.pair.split("-")[1]
+    lines = lines_of(peer.data, lang)
     outputs = [perturbed(lines, system) for system in range(SYSTEMS)]
+    peer.scorers(lang)  # dictionaries and models
     started, used = time.monotonic(), time.process_time()
-    scorers = {
-        "bleu": BLEU(tokenize=tokenizer_for(lang), force=True, references=[lines]),
-        "chrf++": CHRF(word_order=2, references=[lines]),
-    }
+    scorers = peer.scorers(lang, **({"references": [lines]} if peer.prepared else {}))
+    references = None if peer.prepared else [lines]
     found = {
-        (pair, name, system): scorer.corpus_score(outputs[system], None).score
+        (peer.pair, name, system): scorer.corpus_score(outputs[system], references).score
         for system in range(SYSTEMS)
         for name, scorer in scorers.items()
     }
     return time.monotonic() - started, time.process_time() - used, found
 
 
-def sacrebleu(data: Path, pairs: list[str], jobs: int) -> tuple[float, float, dict]:
+def sacrebleu(peers: list[Peer], jobs: int) -> tuple[float, float, Scores]:
+    """Return the seconds that processes took together, their CPU seconds, and all scores."""
     found, spent, used = {}, 0.0, 0.0
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        pool.map(by_sacrebleu, [(data, pairs[0])] * jobs, chunksize=1)  # imports, dictionaries
-        for seconds, busy, one in pool.imap_unordered(
-            by_sacrebleu, [(data, pair) for pair in pairs]
-        ):
+        pool.map(by_sacrebleu, peers[:1] * jobs, chunksize=1)  # imports
+        for seconds, busy, one in pool.imap_unordered(by_sacrebleu, peers):
             found |= one
             spent, used = spent + seconds, used + busy
     return spent / jobs, used, found
 
 
-def compare(results: Path, theirs: dict) -> int:
+def compare(results: Path, theirs: Scores) -> int:
     """Return how many scores were compared; all must be equal to the last bit."""
     from bayling_eval import store
 
@@ -150,30 +202,72 @@ def main() -> None:
     parser.add_argument("--directions", type=int, default=200)
     parser.add_argument("--sample", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--spm", nargs="?", const="", metavar="MODEL")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
+        compiled(work)
         data = work / "data"
         enlarge(Path(options.data), data, DOCS)
         # As many into English as out of it, of languages from the whole alphabet.
         listed = sorted(directions(10_000), key=lambda pair: sorted(pair.split("-")))
         pairs = listed[:: max(1, len(listed) // options.directions)][: options.directions]
         write_systems(work, data, pairs)
-        first, busy, peak = score(work, data, options.jobs)
-        again, again_busy, _ = score(work, data, options.jobs)
         sample = pairs[:: max(1, len(pairs) // options.sample)]
-        seconds, used, theirs = sacrebleu(data, sample, options.jobs)
-        equal = compare(work / "results", theirs)
-    scale = len(pairs) / len(sample)
-    print(
-        f"{len(pairs)} directions, sacrebleu on {len(sample)}, scaled; {equal} scores equal\n"
-        "| | seconds | CPU seconds | peak MB |\n|---|---|---|---|\n"
-        f"| score | {first:.1f} | {busy:.1f} | {peak:.0f} |\n"
-        f"| again | {again:.1f} | {again_busy:.1f} | |\n"
-        f"| sacrebleu | {seconds * scale:.0f} | {used * scale:.0f} | |\n"
-        f"| sacrebleu / score | {seconds * scale / first:.1f} | {used * scale / busy:.1f} | |\n"
-        f"load {os.getloadavg()[0]:.1f}"
-    )
+        print(f"{len(pairs)} directions, sacrebleu on {len(sample)}, scaled, load {load()}")
+        print("| | seconds | CPU seconds | peak MB | sacrebleu / score |\n|---|---|---|---|---|")
+        first = score(work, data, options.jobs, SCORE)
+        show("score", first)
+        show("again", score(work, data, options.jobs, SCORE))
+        scale, results = len(pairs) / len(sample), work / "results"
+        for label, prepared in (("references prepared once", True), ("as it is called", False)):
+            peers = [Peer(data, pair, prepared) for pair in sample]
+            against(f"sacrebleu, {label}", sacrebleu(peers, options.jobs), scale, first, results)
+        if options.spm is not None:
+            model = spm(work, data, pairs, options.spm)
+            asked = ("--metric", SPM, "--spm", f"flores200={model}")
+            first = score(work, data, options.jobs, asked)
+            show("spBLEU added", first)
+            peers = [Peer(data, pair, prepared=True, spm=True) for pair in sample]
+            against("sacrebleu, spBLEU", sacrebleu(peers, options.jobs), scale, first, results)
+    print(f"load {load()}")
+
+
+def spm(work: Path, data: Path, pairs: list[str], given: str) -> Path:
+    """Return a model where sacrebleu looks for it."""
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+
+    model = work / "sacrebleu" / "models" / SPM_MODELS["flores200"]["url"].rpartition("/")[2]
+    os.environ["SACREBLEU"] = str(work / "sacrebleu")
+    if given:
+        model.parent.mkdir(parents=True)
+        shutil.copyfile(given, model)
+    else:
+        train(data, pairs, model)
+    return model
+
+
+def load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
+
+
+def show(label: str, found: tuple[float, float, float]) -> None:
+    seconds, busy, peak = found
+    print(f"| {label} | {seconds:.1f} | {busy:.1f} | {peak:.0f} | |", flush=True)
+
+
+def against(
+    label: str,
+    theirs: tuple[float, float, Scores],
+    scale: float,
+    ours: tuple[float, float, float],
+    results: Path,
+) -> None:
+    """Show sacrebleu's time, and how many times ours it is; every score must be the same."""
+    seconds, busy = theirs[0] * scale, theirs[1] * scale
+    label = f"{label} ({compare(results, theirs[2])} scores equal)"
+    ratio = f"{seconds / ours[0]:.1f} (CPU {busy / ours[1]:.1f})"
+    print(f"| {label} | {seconds:.0f} | {busy:.0f} | | {ratio} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ NO_SCORE = {"/", ""}
 
 def read_scores(path: Path, system: str, metric: str) -> Iterator[PublishedScore]:
     """Yield the numbers of one LLaMAX file; cells without a number are left out."""
-    citation = published.sources()[SOURCE]["citation"]
+    listed = published.sources()[SOURCE]
     with path.open(encoding="utf-8", newline="") as lines:
         for line, row in enumerate(csv.DictReader(lines, strict=True), start=2):
             table = row.pop("direct")
@@ -42,8 +42,9 @@ def read_scores(path: Path, system: str, metric: str) -> Iterator[PublishedScore
                     raise UserError(f"{path}:{line}: {error}") from None
                 yield PublishedScore(
                     source=SOURCE,
-                    citation=citation,
+                    citation=listed["citation"],
                     table=table,
+                    licence=listed["licence"],
                     system=system,
                     task=f"{FAMILY}_{src}-{tgt}",
                     family=FAMILY,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # Its hash cache is for all tests: none may write to the user's.
-pytest_plugins = ["checkpoint_lab"]
+pytest_plugins = ["checkpoint_lab", "compare_lab"]
 
 CHECKOUT = Path(__file__).parent.parent
 

@@ -3,48 +3,17 @@
 from pathlib import Path
 
 import pytest
+from compare_lab import DIRECTIONS, good
 from conftest import SEGMENTS, sentences, spoil, write_lines
 
 from bayling_eval import evaluate, plan, store
-from bayling_eval.compare import compare, group_of, settings_diff
+from bayling_eval.compare import compare, settings_diff
 from bayling_eval.errors import UserError
 from bayling_eval.imports import import_outputs
+from bayling_eval.macro import group_of
+from bayling_eval.method import Method
 from bayling_eval.metrics import MetricSpec
 from bayling_eval.records import Settings
-from bayling_eval.store import System
-
-DIRECTIONS = {
-    "eng_Latn-deu_Latn": "deu_Latn",
-    "deu_Latn-eng_Latn": "eng_Latn",
-    "eng_Latn-zho_Hans": "zho_Hans",
-    "zho_Hans-eng_Latn": "eng_Latn",
-    "eng_Latn-tha_Thai": "tha_Thai",
-    "deu_Latn-tha_Thai": "tha_Thai",
-}
-
-
-@pytest.fixture
-def system(tmp_path, small_data):
-    """Return a function that makes a scored system out of lines a direction."""
-
-    def make(name: str, outputs: dict[str, list[str]], *, score: bool = True) -> System:
-        for pair, lines in outputs.items():
-            write_lines(tmp_path / name / f"{pair}.txt", lines)
-        chosen = plan.selected(plan.load("flores200"))
-        import_outputs(tmp_path / "results", name, chosen, tmp_path / name, small_data)
-        found = store.find(tmp_path / "results", name)
-        for cell in found.cells() if score else ():
-            evaluate.score_cell(cell, evaluate.Order(data=small_data))
-        return found
-
-    return make
-
-
-def good(every: int = 4) -> dict[str, list[str]]:
-    """Outputs with every n-th segment wrong."""
-    return {
-        p: spoil(sentences(lang), every, sentences(lang, 5)[0]) for p, lang in DIRECTIONS.items()
-    }
 
 
 def verdicts(found, metric: str = "chrf++") -> dict[str, str]:
@@ -226,22 +195,10 @@ def test_bleu_is_never_averaged(system):
     assert {m.metric for m in found.macro} == {"chrf", "chrf++"}
 
 
-def test_a_mean_is_the_mean_of_the_differences_of_its_group(system):
-    found = compare(system("one", good(3)), system("two", good(5)))
-    for macro in found.macro:
-        family, group = macro.group.split(" ")
-        rows = [r.delta for r in found.rows if r.metric == macro.metric and r.family == family
-                and group in ("all", group_of(r.src_lang, r.tgt_lang))]  # fmt: skip
-        assert macro.n == len(rows)
-        assert macro.delta == pytest.approx(sum(rows) / len(rows))
-        assert macro.ci_low <= macro.delta <= macro.ci_high
-        assert (macro.population_ci_low is None) == (macro.n < 5)
-
-
 def test_too_few_trials_are_refused_with_the_number_needed(system):
     one = system("one", good())
     with pytest.raises(UserError, match="100 trials cannot resolve 6 tests.*--trials 119 or more"):
-        compare(one, one, trials=100)
+        compare(one, one, method=Method(trials=100))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Documents that cannot rot: commands, suite keys and links are held against the code."""
 
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-from bayling_eval import languages, plan, tasks
+from bayling_eval import languages, method, plan, tasks
 from bayling_eval.cli.main import VERBS
 from bayling_eval.metrics import METRICS, MetricSpec, make
 from bayling_eval.metrics.translation import TOKENIZERS
@@ -35,6 +36,7 @@ def test_what_is_written_from_the_code_is_what_the_code_says(page):
         ("## Keys of the file", plan.Suite),
         ("## Keys of `[[tasks]]`", plan.SuiteTasks),
         ("## Keys of `[[models]]`", plan.SuiteModel),
+        ("## Keys of `[compare]`", method.Method),
     ],
 )
 def test_every_key_of_a_suite_is_documented(heading, model):
@@ -43,7 +45,7 @@ def test_every_key_of_a_suite_is_documented(heading, model):
     rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \| (.*) \|$", section, re.MULTILINE)
     fields = model.model_fields
     assert [key for key, _, _ in rows] == list(fields)
-    source = Path(plan.__file__).read_text(encoding="utf-8")
+    source = inspect.getsource(inspect.getmodule(model))
     for key, default, meaning in rows:
         assert (default == "required") == (fields[key].is_required() and key != "name"), key
         assert f'"""{meaning}"""' in source, key

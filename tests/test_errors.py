@@ -27,6 +27,7 @@ def test_exit_codes_are_those_of_the_command_line_contract(kind, code):
         ("xyz", MANY, "", "unknown metric 'xyz'."),
         ("xyz", MANY, "`ls` lists them", "unknown metric 'xyz'. `ls` lists them."),
         ("", ["bleu"], "", "unknown metric ''. Known: bleu."),
+        ("nllb-20", ["NLLB-200"], "", "unknown metric 'nllb-20'. Did you mean 'NLLB-200'?"),
     ],
 )
 def test_unknown_suggests_or_lists(name, known, hint, message):

@@ -16,6 +16,7 @@ from bayling_eval import evaluate, plan, store
 from bayling_eval.cli.main import main
 from bayling_eval.compare import compare
 from bayling_eval.imports import import_outputs
+from bayling_eval.method import Method
 from bayling_eval.records import Comparison
 from bayling_eval.report import build, summary, view
 from bayling_eval.statistics import SEED
@@ -81,8 +82,8 @@ def test_the_headline_counts_what_the_table_shows(page, document):
         for row in document["rows"]
         if row["metric"] == "chrf++" and row["baseline"] == "old"
     )
-    assert counted == {"regressed": 2, "improved": 1, "no_change": 1, "missing": 1}
-    assert "chrF++: 2 of 5 directions regressed, 1 improved." in parsed.words
+    assert counted == {"regressed": 2, "improved": 1, "no_change": 3, "missing": 1}
+    assert "chrF++: 2 of 7 directions regressed, 1 improved." in parsed.words
     listed = re.search(r'<ul class="tally" id="counts">(.*?)</ul>', page, re.DOTALL).group(1)
     shown = re.findall(r"<b>(\d+)</b> ([^<]+)</li>", listed)
     assert {words: int(n) for n, words in shown} == {
@@ -104,8 +105,8 @@ def test_averages_stand_beside_the_regressed_and_bleu_has_none(page, document):
     words = Page(page).words
     macro = next(r for r in document["macro"] if r["group"] == "flores200 all")
     mean = view.number(macro["delta"], "chrf++", signed=True)
-    assert f"{mean} mean difference in chrF++, 4/5 directions; 2 regressed" in words
-    assert "under 5 directions" in words
+    assert f"{mean} mean difference in chrF++, 6/7 directions; 2 regressed" in words
+    assert "No mean of fewer than 5 directions" in words
     assert not [row for row in document["macro"] if row["metric"] == "bleu"]
     overview = page.split('id="overview"')[1].split('id="directions"')[0]
     bleu = overview.split("The same in BLEU")[1].split("<tr")[2:]
@@ -146,34 +147,39 @@ def test_the_difference_and_the_verdict_come_first(page):
 
 def test_words_are_explained_where_they_stand(page):
     words = Page(page).words
-    assert "survives correction for testing 4 directions (Holm, 5 %), and at least 0.5 chrF++" in (
+    assert "survives correction for testing 6 directions (Holm, 5 %), and at least 0.5 chrF++" in (
         words
     )
     assert "the length ratio is characters of the output over characters of the reference" in words
-    assert view.effect("empty_rate") == "1 pp"
+    assert view.effect("empty_rate", 0.01) == "1 pp"
     assert (view.better("empty_rate"), view.better("length_ratio")) == ("lower", "")
 
 
 def test_a_mean_whose_interval_holds_zero_says_so(page, document):
-    tiles = re.findall(r'<div class="tile">.*?</dl>', page, re.DOTALL)
+    first, *sides = re.findall(r'<div class="tile">.*?</div>', page, re.DOTALL)
     macro = {
         r["group"]: r["ci_low"] <= 0 <= r["ci_high"]
         for r in document["macro"]
         if (r["metric"], r["baseline"]) == ("chrf++", "old") and r["ci_low"] is not None
     }
-    assert [("not distinguishable from 0" in tile) for tile in tiles] == [
-        macro[f"flores200 {group}"] for group in ("all", "eng_Latn-x", "x-eng_Latn")
-    ]
+    # Each side has fewer than five directions, and so no mean.
+    assert list(macro) == ["flores200 all"]
+    assert ("not distinguishable from 0" in first) == macro["flores200 all"]
+    assert len(sides) == 3
+    assert all('<p class="num none">no mean</p>' in tile for tile in sides)
 
 
 def test_a_group_of_one_has_the_name_of_its_direction(results):
-    found = compare(store.find(results, "new"), store.find(results, "old"), trials=TRIALS)
+    found = compare(
+        store.find(results, "new"), store.find(results, "old"), method=Method(trials=TRIALS)
+    )
     other = {"task": "x", "src_lang": "deu_Latn", "tgt_lang": "fra_Latn"}
     for n, said in (1, "German → French"), (2, "Other directions"):
         extra = [found.rows[0].model_copy(update=other)] * n
         pair = dataclasses.replace(found, rows=[*found.rows, *extra])
         groups = summary.summaries(pair, "old", found.rows[0].metric)
-        assert [g.group for g in groups] == ["All directions", "English → X", "X → English", said]
+        sides = ["English → X", "X → English", "German → Chinese (Simplified)"]
+        assert [g.group for g in groups] == ["All directions", *sides, said]
 
 
 def test_the_overview_leaves_out_verdicts_that_no_row_has(page):
@@ -211,11 +217,13 @@ def test_what_is_missing_has_a_reason_and_never_a_number(page, document):
 
 
 def test_hostile_reasons_do_nothing(tmp_path, results):
-    found = compare(store.find(results, "new"), store.find(results, "old"), trials=TRIALS)
+    found = compare(
+        store.find(results, "new"), store.find(results, "old"), method=Method(trials=TRIALS)
+    )
     why = " ".join(HOSTILE[:6]) + "\ud800"
     rows = [row.model_copy(update={"reason": why, "settings_diff": [why]}) for row in found.rows]
     broken = dataclasses.replace(found, rows=rows, incomplete=[why])
-    report = build.Report("x", (broken,), TRIALS, f"echo {why}")
+    report = build.Report("x", (broken,), Method(trials=TRIALS), f"echo {why}")
     text = build.write(report, tmp_path).read_text(encoding="utf-8")
     parsed = Page(text)
     assert "Incomplete: 1 planned result is not there." in parsed.words
@@ -239,11 +247,11 @@ def test_the_json_has_every_number_of_the_page(page, document):
     assert [s["role"] for s in told["systems"]] == ["candidate", "baseline", "baseline"]
     assert told["statistics"]["trials"] == TRIALS
     assert told["statistics"]["seed"] == SEED
-    assert {t["tests"] for t in told["tests"] if t["baseline"] == "old"} == {4}
+    assert {t["tests"] for t in told["tests"] if t["baseline"] == "old"} == {6}
     for entry in told["metrics"]:
         assert entry["signature"] in Page(page).words
     files = {p for t in told["tasks"] for s in t["systems"] for p in s["data_files"]}
-    assert len(files) == 5
+    assert len(files) == 4
     assert all(path in page for path in files)
 
 
@@ -326,7 +334,7 @@ def test_nothing_comparable_is_said_with_exit_code_4(tmp_path, results, small_da
         evaluate.score_cell(cell, evaluate.Order(data=small_data))
     code, text = make(candidate="alone")
     assert code == 4
-    assert "nothing could be compared (6 directions)" in Page(text).words
+    assert "nothing could be compared (8 directions)" in Page(text).words
 
 
 @pytest.mark.parametrize(

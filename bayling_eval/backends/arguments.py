@@ -26,7 +26,8 @@ class _Rule(NamedTuple):
     """Whether it may change an answer by more than rounding, so that it is one of the settings."""
 
 
-_DEVICE = re.compile(r"cpu|mps|cuda(:[0-9]+)?")
+# Two digits: torch counts devices in a byte, so that it takes cuda:256 for cuda:0.
+_DEVICE = re.compile(r"cpu|mps|cuda(:(0|[1-9][0-9]?))?")
 _COUNT = _Rule("a whole number above 0", _count)
 _BOOL = _Rule("true or false", lambda value: isinstance(value, bool))
 _NAME = _Rule("a name", lambda value: isinstance(value, str))

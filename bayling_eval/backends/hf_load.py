@@ -131,10 +131,7 @@ def find_device(name: str | None) -> torch.device:
         UserError: there is no such device.
     """
     cuda = torch.cuda.is_available()
-    try:
-        device = torch.device(name or ("cuda" if cuda else "cpu"))
-    except RuntimeError as error:
-        raise UserError(f"model argument device is {name!r}: no such device") from error
+    device = torch.device(name or ("cuda" if cuda else "cpu"))
     if device.type == "cuda" and not (cuda and (device.index or 0) < torch.cuda.device_count()):
         raise UserError(f"model argument device is {name!r}, but torch finds no such GPU")
     return device

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ import click
 from rich.cells import cell_len
 
 from bayling_eval import resources, sources
+from bayling_eval.cli import latex
 from bayling_eval.errors import IncomparableError, IncompleteError, UserError
 from bayling_eval.spreadsheet import csv_text
 from bayling_eval.tasks import Task
@@ -24,25 +26,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 Row = Mapping[str, Any]
 
 FORMATS = ("table", "md", "csv", "latex", "json")
-_LATEX = str.maketrans(
-    {
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}",
-        "|": r"\textbar{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "≤": r"$\leq$",
-        "–": "--",
-    }
-)
+_NUMBER = re.compile(r"–|≤?[+-]?[\d,]+(\.\d+)?(e-?\d+)?(/\d+)?")
 
 
 def results_option(command: C) -> C:
@@ -158,31 +142,6 @@ def say_code(ctx: click.Context, param: click.Parameter, names: tuple[str, ...])
         if ".py:" in name:
             click.echo(f"{name} is code of your own: it runs with all your rights", err=True)
     return names
-
-
-def compare_options(command: C) -> C:
-    """Add what ``compare`` and ``report`` both ask: metrics, references, trials."""
-    for option in (
-        click.option(
-            "--trials",
-            type=click.IntRange(1),
-            default=10_000,
-            show_default=True,
-            help="Randomisation trials a test.",
-        ),
-        references_option,
-        click.option(
-            "--metric",
-            "names",
-            multiple=True,
-            metavar="M",
-            callback=say_code,
-            help="Metric to compare, bleu:tokenize=char; may be repeated. Default: chrf++, chrf, "
-            "bleu and accuracies, as far as they were scored.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 reports_option = click.option(
@@ -301,7 +260,7 @@ def printable(value: str) -> str:
 
 def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     widths = [max(cell_len(row[i]) for row in [columns, *cells]) for i in range(len(columns))]
-    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+    numeric = _numeric(cells, len(columns))
     lines = []
     for row in [columns, *cells]:
         padded = [
@@ -312,31 +271,21 @@ def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def markdown(value: str) -> str:
+    """Return a text that is no markup in Markdown."""
+    return value.replace("|", r"\|").replace("<", "&lt;")
+
+
 def _markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
-    rule = ["--:" if right else "---" for right in numeric]
-    escaped = [[cell.replace("|", r"\|").replace("<", "&lt;") for cell in row] for row in cells]
+    rule = ["--:" if right else "---" for right in _numeric(cells, len(columns))]
+    escaped = [[markdown(cell) for cell in row] for row in cells]
     return "\n".join(f"| {' | '.join(row)} |" for row in [columns, rule, *escaped])
 
 
 def _latex(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Return a tabular in booktabs' style; numbers below zero get a real minus."""
-    numeric = [all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
-    spec = "".join("r" if right else "l" for right in numeric)
-    rows = [
-        " & ".join(_latex_cell(c, right) for c, right in zip(row, numeric, strict=True)) + r" \\"
-        for row in cells
-    ]
-    head = " & ".join(c.replace("_", " ").translate(_LATEX) for c in columns) + r" \\"
-    rules = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
-    return "\n".join([*rules, *rows, r"\bottomrule", r"\end{tabular}"])
+    return latex.tabular(columns, cells, _numeric(cells, len(columns)))
 
 
-def _latex_cell(cell: str, numeric: bool) -> str:
-    escaped = cell.translate(_LATEX)
-    return f"${escaped}$" if numeric and cell.startswith("-") else escaped
-
-
-def _is_number(cell: str) -> bool:
-    cell = cell.removeprefix("≤")
-    return cell == "–" or cell.replace(".", "", 1).replace("-", "", 1).replace("e-", "").isdigit()
+def _numeric(cells: Sequence[Sequence[str]], width: int) -> list[bool]:
+    """Return which columns hold numbers alone: ``≤0.0005``, ``+1.20``, ``1,984``, ``38/40``."""
+    return [all(_NUMBER.fullmatch(row[index]) for row in cells) for index in range(width)]

@@ -10,7 +10,7 @@ import click
 
 from bayling_eval import comet, doctor, plan, run
 from bayling_eval.cli import common
-from bayling_eval.cli.model_options import model_options, wanted, without_chat
+from bayling_eval.cli.model_options import Which, model_options, task_options, wanted
 from bayling_eval.doctor import Row
 from bayling_eval.errors import UserError
 
@@ -20,11 +20,7 @@ _COLUMNS = ("check", "status", "found", "do")
 @click.command()
 @click.argument("suite", required=False)
 @model_options
-@click.option("--tasks", "glob", metavar="GLOB", help="Only tasks of these names.")
-@click.option("--languages", metavar="LIST|@SET", help="Only tasks with one of these languages.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first documents.")
-@click.option("--num-fewshot", type=click.IntRange(0), help="Examples in the prompt.")
-@common.include_option
+@task_options
 @click.option(
     "--install",
     type=click.Choice(["comet"]),
@@ -43,12 +39,7 @@ _COLUMNS = ("check", "status", "found", "do")
 def command(
     *,
     suite: str | None,
-    glob: str | None,
-    languages: str | None,
-    limit: int | None,
-    num_fewshot: int | None,
-    include: tuple[Path, ...],
-    allow_task_code: bool,
+    which: Which,
     install: str | None,
     comet_env: Path | None,
     verify: bool,
@@ -72,30 +63,7 @@ def command(
     if install is not None:
         _install(quiet)
         return
-    refused: dict[str, str] = {}
-    loaded = selection = order = None
-    try:
-        if suite is not None:
-            loaded = plan.load(suite, include)
-            selection = plan.selected(loaded, languages, only_tasks=glob, include=include)
-            common.check_code(selection.tasks, allow_task_code)
-    except UserError as fault:
-        refused["suite"], selection = str(fault), None
-    if selection is not None and said["apply_chat_template"]:
-        selection = without_chat(selection)
-    try:
-        # Without a suite no data are looked at.
-        folder = common.data_of(selection.tasks if selection else (), data, quiet=True)
-        order = run.Order(results, folder, num_fewshot=num_fewshot, limit=limit)
-    except UserError as fault:
-        refused["data"] = str(fault)
-    backend, models = said["backend"] or "transformers", []
-    try:
-        if loaded or said["models"]:
-            models = wanted(loaded or plan.Suite.model_construct(models=()), said)
-    except UserError as fault:
-        refused["models"] = str(fault)
-    ask = doctor.Ask(tuple(models), backend, selection, suite or "SUITE", order, refused, verify)
+    ask = dataclasses.replace(_ask(suite, which, data, results, said), verify=verify)
     rows = doctor.examine(ask, common.progress(quiet, "checking"))
     common.end_progress(quiet)
     document = {
@@ -107,6 +75,33 @@ def command(
     if suite is None and not quiet:
         click.echo("no suite was named: data and disk were not looked at", err=True)
     _judge(rows, quiet)
+
+
+def _ask(
+    suite: str | None, which: Which, data: Path | None, results: Path, said: dict[str, Any]
+) -> doctor.Ask:
+    """Return what the user is about to run; what cannot be read of it is among the refused."""
+    refused: dict[str, str] = {}
+    loaded = selection = order = None
+    try:
+        if suite is not None:
+            loaded = which.load(suite)
+            selection = which.select(loaded, said["apply_chat_template"])
+    except UserError as fault:
+        refused["suite"] = str(fault)
+    try:
+        # Without a suite no data are looked at.
+        folder = common.data_of(selection.tasks if selection else (), data, quiet=True)
+        order = run.Order(results, folder, num_fewshot=which.num_fewshot, limit=which.limit)
+    except UserError as fault:
+        refused["data"] = str(fault)
+    backend, models = said["backend"] or "transformers", []
+    try:
+        if loaded or said["models"]:
+            models = wanted(loaded or plan.Suite.model_construct(models=()), said)
+    except UserError as fault:
+        refused["models"] = str(fault)
+    return doctor.Ask(tuple(models), backend, selection, suite or "SUITE", order, refused)
 
 
 def _install(quiet: bool) -> None:

@@ -21,6 +21,7 @@ VERBS = {
     "scores": "Print the tidy table of scores.",
     "compare": "Compare a candidate with baselines, worst first.",
     "report": "Write one HTML page that compares systems.",
+    "gate": "Say by a file of rules whether a candidate may take a baseline's place.",
     "export": "Write systems into a file to carry elsewhere.",
     "ls": "List tasks, suites, languages, models, prompt sets, systems or published scores.",
     "data": "Say what data a suite needs and where they are, or fetch them.",

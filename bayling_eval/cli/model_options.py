@@ -1,17 +1,82 @@
-"""What ``run`` and ``doctor`` both take of models, and the models that it adds up to."""
+"""What ``run`` and ``doctor`` both take of models and tasks, and what it adds up to."""
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
+from bayling_eval import plan
 from bayling_eval.backends import BACKENDS
+from bayling_eval.cli import common
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.models import Wanted
 from bayling_eval.plan import Selection, Suite, SuiteModel
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which tasks of a suite are asked, and how."""
+
+    glob: str | None
+    """Names of tasks."""
+    languages: str | None
+    """Codes and ``@sets``, one of which a task has."""
+    limit: int | None
+    """Only the first documents."""
+    num_fewshot: int | None
+    """Examples in the prompt."""
+    include: tuple[Path, ...]
+    """Folders of the user's own task files."""
+    allow_task_code: bool
+    """Whether code that those name may run."""
+
+    def load(self, suite: str) -> Suite:
+        """Return the suite of a name or file."""
+        return plan.load(suite, self.include)
+
+    def select(self, suite: Suite, chat: str | None) -> Selection:
+        """Return the tasks; with ``chat``, what the suite says of chat templates is left out.
+
+        Raises:
+            UserError: no such task or language, or code that may not run.
+        """
+        found = plan.selected(suite, self.languages, only_tasks=self.glob, include=self.include)
+        common.check_code(found.tasks, self.allow_task_code)
+        if not chat:
+            return found
+        entries = (dataclasses.replace(entry, chat=None) for entry in found.entries)
+        return dataclasses.replace(found, entries=tuple(entries))
+
+
+def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what is said of tasks, and hand it on together as ``which``."""
+
+    @functools.wraps(command)
+    def gathered(**given: Any) -> Any:
+        said = {field.name: given.pop(field.name) for field in dataclasses.fields(Which)}
+        return command(which=Which(**said), **given)
+
+    found = common.include_option(gathered)
+    for option in (
+        click.option("--num-fewshot", type=click.IntRange(0), help="Examples in the prompt."),
+        click.option(
+            "--limit",
+            type=click.IntRange(1),
+            help="Only the first documents: a partial cell.",
+        ),
+        click.option(
+            "--languages", metavar="LIST|@SET", help="Only tasks with one of these languages."
+        ),
+        click.option("--tasks", "glob", metavar="GLOB", help="Only tasks of these names."),
+    ):
+        found = option(found)
+    return found
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,12 +153,6 @@ def wanted(suite: Suite, said: dict[str, Any]) -> list[Wanted]:
         fields["model_args"] = {**model.model_args, **given.get("model_args", {})}
         found.append(Wanted(**fields))
     return found
-
-
-def without_chat(selection: Selection) -> Selection:
-    """Leave out what the suite says of chat templates: the command line has said it."""
-    entries = (dataclasses.replace(entry, chat=None) for entry in selection.entries)
-    return dataclasses.replace(selection, entries=tuple(entries))
 
 
 def _values(ctx: click.Context, param: click.Parameter, text: str | None) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """``bayling-eval report``."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from bayling_eval import store
 from bayling_eval.cli import common
-from bayling_eval.cli.compare import compare_each
+from bayling_eval.cli.compare_options import Asked, average_options, compare_each, compare_options
 from bayling_eval.errors import UserError
+from bayling_eval.macro import Grouping
 from bayling_eval.report import build
 
 
@@ -24,7 +26,8 @@ from bayling_eval.report import build
     help="System that it is held against; may be repeated, the first decides.",
 )
 @common.reports_option
-@common.compare_options
+@compare_options
+@average_options
 @common.format_option
 @common.results_option
 def command(
@@ -33,9 +36,7 @@ def command(
     candidate: str,
     baselines: tuple[str, ...],
     reports: Path,
-    names: tuple[str, ...],
-    references: tuple[str, ...],
-    trials: int,
+    asked: Asked,
     form: str,
     as_json: bool,
     results: Path,
@@ -54,14 +55,13 @@ def command(
     for label in labels:
         if labels.count(label) > 1:
             raise UserError(f"--baseline {label} is given twice: name each baseline once")
-    asked = {"names": names, "references": references, "trials": trials}
-    found = tuple(compare_each(chosen, others, quiet=quiet, **asked))
+    # The page shows the usual averages too, whatever else is asked for.
+    by = tuple(dict.fromkeys([*Grouping().by, *asked.by]))
+    found = tuple(compare_each(chosen, others, replace(asked, by=by), quiet=quiet))
     words = ["bayling-eval", "report", name, "--candidate", candidate]
     words += [word for spec in baselines for word in ("--baseline", spec)]
-    words += [word for metric in names for word in ("--metric", metric)]
-    words += [word for text in references for word in ("--references", text)]
-    words += ["--trials", str(trials), "--results", str(results), "--reports", str(reports)]
-    page = build.write(build.Report(name, found, trials, shlex.join(words)), reports)
+    words += [*asked.words, "--results", str(results), "--reports", str(reports)]
+    page = build.write(build.Report(name, found, asked.method, shlex.join(words)), reports)
     rows = [{"page": str(page), "candidate": candidate, "baselines": list(baselines)}]
     document = {"schema": "bayling_eval.reports/1", "rows": rows}
     if as_json or form != "table":

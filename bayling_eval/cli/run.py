@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from bayling_eval import evaluate, plan, run, store
+from bayling_eval import evaluate, run, store
 from bayling_eval.cli import common
-from bayling_eval.cli.model_options import model_options, wanted, without_chat
+from bayling_eval.cli.model_options import Which, model_options, task_options, wanted
 from bayling_eval.cli.score import score_all
 from bayling_eval.errors import BaylingError, IncompleteError
 from bayling_eval.forecast import forecast
@@ -35,11 +35,7 @@ def _shard(ctx: click.Context, param: click.Parameter, text: str | None) -> Shar
 @click.command()
 @click.argument("suite")
 @model_options
-@click.option("--tasks", "glob", metavar="GLOB", help="Only tasks of these names.")
-@click.option("--languages", metavar="LIST|@SET", help="Only tasks with one of these languages.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first documents: a partial cell.")
-@click.option("--num-fewshot", type=click.IntRange(0), help="Examples in the prompt.")
-@common.include_option
+@task_options
 @click.option("--shard", callback=_shard, metavar="I/N", help="Only this share of the documents.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and stop.")
 @click.option("--no-score", is_flag=True, help="Leave scoring to `bayling-eval score`.")
@@ -51,12 +47,7 @@ def _shard(ctx: click.Context, param: click.Parameter, text: str | None) -> Shar
 def command(
     *,
     suite: str,
-    glob: str | None,
-    languages: str | None,
-    limit: int | None,
-    num_fewshot: int | None,
-    include: tuple[Path, ...],
-    allow_task_code: bool,
+    which: Which,
     shard: Shard,
     dry_run: bool,
     no_score: bool,
@@ -73,15 +64,12 @@ def command(
 
     A run that was stopped goes on when it is started again.
     """
-    loaded = plan.load(suite, include)
-    selection = plan.selected(loaded, languages, only_tasks=glob, include=include)
-    common.check_code(selection.tasks, allow_task_code)
-    if said["apply_chat_template"]:
-        selection = without_chat(selection)
+    loaded = which.load(suite)
+    selection = which.select(loaded, said["apply_chat_template"])
     if quiet:
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     folder = common.data_of(selection.tasks, data, quiet)
-    order = run.Order(results, folder, shard, num_fewshot, limit)
+    order = run.Order(results, folder, shard, which.num_fewshot, which.limit)
     named = wanted(loaded, said)
     if not quiet:
         _say_folders(named)
@@ -98,7 +86,7 @@ def command(
     rows = [_row(outcome) for outcome in outcomes]
     if form != "table":
         _emit("run", rows, form, list(rows[0]))
-    score = evaluate.Order(data=folder, include=include, jobs=jobs, wait=shard.of > 1)
+    score = evaluate.Order(data=folder, include=which.include, jobs=jobs, wait=shard.of > 1)
     failed = {outcome.system for outcome in outcomes if outcome.fault}
     cells = [] if no_score else _complete(models, selection, order)
     unscored = _score([cell for cell in cells if cell.system.label not in failed], score, quiet)

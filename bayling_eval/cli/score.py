@@ -7,7 +7,6 @@ import click
 
 from bayling_eval import evaluate, metrics, store
 from bayling_eval.cli import common
-from bayling_eval.counting import Workers
 from bayling_eval.errors import BaylingError, IncompleteError, UserError
 from bayling_eval.tasks import find
 
@@ -77,29 +76,29 @@ def command(
 def score_all(
     cells: list[store.Cell], order: evaluate.Order, quiet: bool
 ) -> tuple[list[dict[str, object]], list[BaylingError]]:
-    """Score cell by cell; one that is incomplete or lacks data does not stop the others.
+    """Score cells; one that is incomplete or lacks data does not stop the others.
 
     Faults that the user can mend come first: they weigh more than missing answers.
     """
     rows: list[dict[str, object]] = []
     faults: list[BaylingError] = []
-    with Workers(order.jobs) as workers:
-        for cell in cells:
-            label = f"{cell.system.label} {cell.family}"
-            try:
-                counted = evaluate.score_cell(cell, order, common.progress(quiet, label), workers)
-            except IncompleteError as fault:
-                faults.append(fault)
-                continue
-            except UserError as fault:
-                faults.append(UserError(f"{label}: {fault}"))
-                continue
-            finally:
-                common.end_progress(quiet)
-            n = len(cell.plan().tasks)
-            rows.append(
-                {"system": cell.system.label, "family": cell.family, "tasks": n, "counted": counted}
-            )
-            if not quiet:
-                click.echo(f"{label}: {counted or 'none'} of {n} tasks scored anew", err=True)
+    labels = {id(cell): f"{cell.system.label} {cell.family}" for cell in cells}
+    try:
+        for cell, found in evaluate.score_cells(
+            cells, order, lambda cell: common.progress(quiet, labels[id(cell)])
+        ):
+            common.end_progress(quiet)
+            label = labels[id(cell)]
+            if isinstance(found, IncompleteError):
+                faults.append(found)
+            elif isinstance(found, UserError):
+                faults.append(UserError(f"{label}: {found}"))
+            else:
+                n = len(cell.plan().tasks)
+                about = {"system": cell.system.label, "family": cell.family}
+                rows.append({**about, "tasks": n, "counted": found})
+                if not quiet:
+                    click.echo(f"{label}: {found or 'none'} of {n} tasks scored anew", err=True)
+    finally:
+        common.end_progress(quiet)
     return rows, sorted(faults, key=lambda fault: fault.exit_code)

@@ -9,7 +9,7 @@ segments ``{"src", "mt", "ref"}``, answered by their scores. Nothing else is wri
 import gc
 import json
 import os
-import pickle
+import pickle  # for the name of what torch.load raises: nothing is opened with it
 import queue
 import signal
 import sys

@@ -45,6 +45,7 @@ METRICS = {
     "acc_bytes": "bayling_eval.metrics.accuracy:SampleMean",
     "acc_mutual_info": "bayling_eval.metrics.accuracy:SampleMean",
     "exact_match": "bayling_eval.metrics.accuracy:SampleMean",
+    "acc_chance_corrected": "bayling_eval.metrics.accuracy:ChanceCorrected",
     "bits_per_byte": "bayling_eval.metrics.accuracy:BitsPerByte",
 }
 # Not off_target_rate: it takes 0.2 ms a segment, five times what the other rates take together.
@@ -56,7 +57,10 @@ DEFAULT = (
 # FLORES evaluates with chrF++ first (facebookresearch/flores, flores200/README.md), and unlike BLEU
 # it means the same for every target language.
 HEADLINE = "chrf++"
-ANY_TASK = {"bits_per_byte": ("multiple_choice", "loglikelihood")}
+ANY_TASK = {
+    "acc_chance_corrected": ("multiple_choice",),
+    "bits_per_byte": ("multiple_choice", "loglikelihood"),
+}
 """Metrics that tasks of these output types have whether or not they name them."""
 _USERS = "bayling_eval.metrics.user:UserMetric"
 

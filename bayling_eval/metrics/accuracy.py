@@ -25,7 +25,7 @@ class SampleMean:
     higher_is_better = True
     of_texts = False
     together = False
-    _known = ("filter",)
+    _known: tuple[str, ...] = ("filter",)
 
     def __init__(self, spec: MetricSpec) -> None:
         """Set up; ``filter`` names one of the task's filter pipelines.
@@ -75,6 +75,47 @@ class SampleMean:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean: Floats = sums[..., 0] / sums[..., 1]
         return mean
+
+
+class ChanceCorrected(SampleMean):
+    """Accuracy above chance: 0 is guessing, 1 is all right, and less than 0 is worse than guessing.
+
+    (acc - 1/k) / (1 - 1/k) of each question with k choices, so that tasks with other numbers of
+    choices can be averaged (the form of Cohen's kappa, 1960, with chance known).
+    """
+
+    _known = ()
+
+    def __init__(self, spec: MetricSpec) -> None:
+        """Set up.
+
+        Raises:
+            UserError: there are options.
+        """
+        super().__init__(spec)
+        self._value = "acc"
+
+    def signature(self, tgt_lang: str, references: Sequence[str]) -> str:
+        """Say what was corrected, and by what chance."""
+        own = super().signature(tgt_lang, references)
+        return own.replace("|version:", "|of:acc|chance:1/choices|version:")
+
+    def statistics(self, segments: Segments) -> Statistics:
+        """Columns: corrected value, 1.
+
+        Raises:
+            UserError: the task gives no ``acc``, or a question has fewer than two choices.
+        """
+        plain = super().statistics(segments)
+        k = np.array(segments.choices, dtype=np.float64)
+        if len(k) != len(plain.values) or (k < 2).any():
+            raise UserError(
+                f"{self.name}: a question has fewer than two choices: chance is not known; mend "
+                "the task's doc_to_choice, or take another metric"
+            )
+        columns = plain.values.copy()
+        columns[:, 0] = (columns[:, 0] - 1 / k) / (1 - 1 / k)
+        return Statistics(columns, self.signature("", ()))
 
 
 class BitsPerByte:

@@ -40,6 +40,8 @@ class Segments:
     gold: Sequence[tuple[float, int] | None] = ()
     """Log-likelihood of the right answer in nats, and its bytes in UTF-8; null where a document has
     none, empty where the task asks for no log-likelihoods."""
+    choices: Sequence[int] = ()
+    """Number of choices of each question; 0 or empty where the task has none."""
 
 
 @dataclass(frozen=True)

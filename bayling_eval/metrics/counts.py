@@ -121,7 +121,7 @@ def chrf_score(sums: Floats) -> Floats:
     Source: sacrebleu 2.6.0 ``CHRF._compute_f_score``, beta 2; additions are in its order.
     """
     orders = sums.reshape(*sums.shape[:-1], sums.shape[-1] // 3, 3)
-    precision = recall = count = np.zeros(sums.shape[:-1])
+    precision = recall = count = np.zeros(sums.shape[:-1], dtype=sums.dtype)
     with np.errstate(divide="ignore", invalid="ignore"):
         for order in range(orders.shape[-2]):
             output, reference, match = (orders[..., order, column] for column in range(3))

@@ -45,7 +45,7 @@ class Ter(_SacrebleuMetric):
         """
         edits, length = sums[..., 0], sums[..., 1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            rate = np.where(length > 0, edits / length, np.where(edits > 0, 1.0, 0.0))
+            rate = np.where(length > 0, edits / length, edits > 0)
         ter: Floats = 100 * rate
         return ter
 

@@ -119,23 +119,25 @@ class Bleu(_SacrebleuMetric):
 
         Source: sacrebleu 2.6.0 ``BLEU.compute_bleu``, smooth_method ``exp``, effective_order off.
         """
-        length, reference = sums[..., 0], sums[..., 1]
+        # Its lengths are integers, whatever the precision of the sums.
+        length, reference = sums[..., 0].astype(np.float64), sums[..., 1].astype(np.float64)
         correct, total = sums[..., 2:6], sums[..., 6:10]
         with np.errstate(divide="ignore", invalid="ignore"):
             # The k-th order without a match counts as 1 / 2^k of a match.
             zeros = np.cumsum(correct == 0, axis=-1)
-            precisions = np.where(correct == 0, 100 / (2.0**zeros * total), 100 * correct / total)
+            precisions = np.where(correct == 0, 100 / np.ldexp(total, zeros), 100 * correct / total)
             penalty = np.where(length < reference, 1 - reference / length, 0.0)
         defined = (length > 0) & (correct.sum(axis=-1) > 0) & (total > 0).all(axis=-1)
         bleu = np.zeros(sums.shape[:-1])
         # Not numpy's logarithm and sum: their last bits differ, and from one machine to another.
-        bleu[defined] = [
-            math.exp(away) * math.exp(sum(map(math.log, row)) / 4)
-            for row, away in zip(
-                precisions[defined].tolist(), penalty[defined].tolist(), strict=True
-            )
-        ]
+        logs = map(math.log, precisions[defined].ravel().tolist())
+        means = np.array(list(map(sum, zip(logs, logs, logs, logs, strict=True)))) / 4
+        bleu[defined] = _exp(penalty[defined]) * _exp(means)
         return bleu
+
+
+def _exp(values: Floats) -> Floats:
+    return np.array(list(map(math.exp, values.ravel().tolist())))
 
 
 @functools.cache

@@ -14,7 +14,9 @@ from typing import Any
 import jinja2
 
 from bayling_eval import __version__, aggregate, metrics, sources, statistics, store
-from bayling_eval.compare import MARKS, Comparisons, minimum_effect
+from bayling_eval.compare import MARKS, Comparisons
+from bayling_eval.macro import MIN_GROUP
+from bayling_eval.method import Method
 from bayling_eval.provenance import versions
 from bayling_eval.records import Comparison, MacroRow, Score, Settings
 from bayling_eval.report import samples, summary, view
@@ -34,8 +36,8 @@ class Report:
     """Name of the report."""
     found: tuple[Comparisons, ...]
     """The candidate against each baseline, the deciding one first."""
-    trials: int
-    """Randomisation trials of each test."""
+    method: Method
+    """How they were compared."""
     command: str
     """Command line that makes the report again."""
 
@@ -155,6 +157,7 @@ def _document(
 def _provenance(report: Report, scores: Sequence[Sequence[Score]]) -> dict[str, Any]:
     """Return where the numbers come from, as a JSON value that the page prints too."""
     systems = list(zip(report.names, report.systems, strict=True))
+    tested = [row for pair in report.found for row in pair.rows if row.p_value is not None]
     return {
         "command": report.command,
         "systems": [_system(name, system, i) for i, (name, system) in enumerate(systems)],
@@ -171,17 +174,19 @@ def _provenance(report: Report, scores: Sequence[Sequence[Score]]) -> dict[str, 
             for metric in report.metrics
         ],
         "statistics": {
-            "trials": report.trials,
-            "resamples": statistics.RESAMPLES,
+            "trials": report.method.trials,
+            "resamples": report.method.resamples,
             "seed": statistics.SEED,
             "alpha": statistics.ALPHA,
             "false_discovery_rate": statistics.FDR,
-            "minimum_effect": {m: minimum_effect(m) for m in report.metrics},
+            "clustered_tests": sum(row.clusters is not None for row in tested),
+            "unclustered_tests": sum(row.clusters is None for row in tested),
+            "minimum_effect": {m: report.method.minimum_effect(m) for m in report.metrics},
         },
         "missing": _missing(report),
         "incomplete": list(dict.fromkeys(itertools.chain(*(p.incomplete for p in report.found)))),
         "settings_diff": {
-            name: sorted({text for row in pair.rows for text in row.settings_diff})
+            name: sorted({s for r in pair.rows if r.delta is not None for s in r.settings_diff})
             for name, pair in zip(report.names[1:], report.found, strict=True)
         },
         "versions": {
@@ -273,7 +278,8 @@ def _render(
     css, script = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     pairs = list(zip(report.names[1:], report.found, strict=True))
     order = sorted(report.metrics, key=lambda name: name != report.headline)
-    rows = {name: view.rows(own, name, report.trials) for name, own in lines.items()}
+    shared = {name: summary.common(report.found, name) for name in order}
+    rows = {name: view.rows(own, name) for name, own in lines.items()}
     tasks = [row.line.row.task for own in rows.values() for row in own]
     row_ids = dict(zip(tasks, _ids("dir", tasks), strict=True))
     sampled = [one.row.task for one in shown.directions]
@@ -289,7 +295,11 @@ def _render(
             counts=summary.counts(line.row for line in lines[report.headline]),
             notices=sorted({sources.NOTICES[f] for f in _families(lines) if f in sources.NOTICES}),
             overview={
-                metric: [s for name, pair in pairs for s in summary.summaries(pair, name, metric)]
+                metric: [
+                    s
+                    for name, pair in pairs
+                    for s in summary.summaries(pair, name, metric, shared[metric])
+                ]
                 for metric in order
             },
             tests=told["tests"][report.metrics.index(report.headline)]["tests"],
@@ -341,6 +351,7 @@ def _template() -> jinja2.Template:
         number=view.number,
         sign=view.sign,
         interval=view.interval,
+        min_group=MIN_GROUP,
         name_of=view.name_of,
         tongue=view.tongue,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bayling_eval import languages, metrics
 from bayling_eval.aggregate import Line, differing
-from bayling_eval.compare import MARKS, minimum_effect
+from bayling_eval.compare import MARKS
 from bayling_eval.errors import UserError
 from bayling_eval.records import Comparison, Score, Verdict
 
@@ -134,9 +134,8 @@ def noun(metric: str) -> str:
     return "direction" if metrics.make(metrics.MetricSpec(metric)).of_texts else "task"
 
 
-def effect(metric: str) -> str:
+def effect(metric: str, size: float) -> str:
     """Return the smallest difference that is called regressed or improved: ``0.5 chrF++``."""
-    size = minimum_effect(metric)
     return f"{100 * size:g} pp" if metric in _PERCENT else f"{size:g} {title(metric)}"
 
 
@@ -161,12 +160,12 @@ def interval(low: float | None, high: float | None, metric: str) -> str:
     return f"[{', '.join(ends)}]{' pp' if metric in _PERCENT else ''}"
 
 
-def p_text(row: Comparison, trials: int) -> str:
+def p_text(row: Comparison) -> str:
     """Return the adjusted p-value; where no trial reached the difference it is only a bound."""
     if row.p_adjusted is None or row.p_value is None:
         return "–"
     text = f"{row.p_adjusted:.2f}" if row.p_adjusted >= 0.1 else f"{row.p_adjusted:.2g}"
-    return f"≤ {text}" if row.p_value <= 1 / (trials + 1) else text
+    return f"≤ {text}" if row.p_is_bound else text
 
 
 def tongue(key: str | None) -> Tongue | None:
@@ -197,7 +196,7 @@ def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Co
         Column(f"Δ {head}", f"against {names[1]}", sorted=order),
         Column("Verdict", f"against {names[1]}", "rank"),
         Column("p", "Holm-adjusted"),
-        Column("n", "segments" if noun(metric) == "direction" else "documents"),
+        Column("n", "segments" if noun(metric) == "direction" else "questions"),
         Column(names[0], f"{head}, candidate"),
         *(Column(name, f"{head}, baseline") for name in names[1:]),
     ]
@@ -210,7 +209,7 @@ def columns(found: Sequence[Line], names: Sequence[str], metric: str) -> list[Co
     return [*columns, Column("Family", kind="text"), Column("Script", kind="text")]
 
 
-def rows(found: Sequence[Line], metric: str, trials: int) -> list[Row]:
+def rows(found: Sequence[Line], metric: str) -> list[Row]:
     """Return the rows of the per-direction table, worst first as they came."""
     others = [(name, _spread(found, name)) for name in secondary(found, metric)]
     own = _spread(found, metric)
@@ -221,7 +220,7 @@ def rows(found: Sequence[Line], metric: str, trials: int) -> list[Row]:
         cells = [
             _delta(row),
             _verdict(row),
-            Cell(p_text(row, trials), row.p_adjusted) if row.p_adjusted is not None else _no(row),
+            Cell(p_text(row), row.p_adjusted) if row.p_adjusted is not None else _no(row),
             _size(line, own),
             *_levels(line, metric),
             *(_other(line, name, spread) for name, spread in others),
@@ -261,7 +260,8 @@ def _size(line: Line, spread: Mapping[str, str]) -> Cell:
     short = " ".join(part for part in parts if not (named and part.startswith("nrefs:")))
     linked = ((short, line.row.metric, signature),) if short else ()
     text = "unknown" if n is None else f"{n:,}"
-    return Cell(text, n, signatures=linked, absent=n is None)
+    whole = (f"in {line.row.clusters:,} documents",) if line.row.clusters else ()
+    return Cell(text, n, small=whole, signatures=linked, absent=n is None)
 
 
 def _about(row: Comparison, source: Tongue | None, target: Tongue | None) -> tuple[Cell, Cell]:
@@ -325,7 +325,7 @@ def _verdict(row: Comparison) -> Cell:
 def _tint(row: Comparison) -> str:
     if row.verdict not in ("regressed", "improved") or row.delta is None:
         return ""
-    size = abs(row.delta) / minimum_effect(row.metric)
+    size = abs(row.delta) / (row.minimum_effect or math.inf)
     depth = 1 + sum(size >= limit for limit in _DEEPER)
     return f"{'down' if row.verdict == 'regressed' else 'up'}{depth}"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,17 @@ def expect(condition: bool, seen: str) -> None:
     print(("ok   " if condition else "FAIL ") + seen, flush=True)
     if not condition:
         sys.exit(1)
+
+
+def not_degenerate(outputs: list[str], nats: list[float], tokenizer: Any) -> None:
+    """Refuse answers from which nothing could be told apart: short, equal or empty ones."""
+    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in outputs]
+    empty = sum(not text.strip() for text in outputs) / len(outputs)
+    distinct = len(set(outputs)) / len(outputs)
+    expect(
+        statistics.median(lengths) >= 10 and distinct >= 0.5 and empty < 0.05,
+        f"{len(outputs)} outputs: median {statistics.median(lengths):.0f} tokens, "
+        f"{100 * distinct:.0f} % distinct, {100 * empty:.0f} % empty",
+    )
+    spread = statistics.stdev(nats)
+    expect(spread > 1, f"{len(nats)} log-likelihoods with a spread of {spread:.1f} nats")

@@ -7,7 +7,6 @@ of several lines and with text that the tokenizer knows byte by byte alone.
 import itertools
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import CHECKOUT, DATA, cli, expect, rows
+from common import CHECKOUT, DATA, cli, expect, not_degenerate, rows
 
 from bayling_eval import responses, store
 from bayling_eval.adapter import Asked, Built, Prompting
@@ -208,17 +207,7 @@ def main() -> None:
         nats += found[2]
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in outputs]
-    empty = sum(not text.strip() for text in outputs) / len(outputs)
-    distinct = len(set(outputs)) / len(outputs)
-    expect(
-        statistics.median(lengths) >= 10 and distinct >= 0.5 and empty < 0.05,
-        f"{len(outputs)} outputs: median {statistics.median(lengths):.0f} tokens, "
-        f"{100 * distinct:.0f} % distinct, {100 * empty:.0f} % empty",
-    )
-    spread = statistics.stdev(nats)
-    expect(spread > 1, f"{len(nats)} log-likelihoods with a spread of {spread:.1f} nats")
+    not_degenerate(outputs, nats, AutoTokenizer.from_pretrained(MODEL))
     for text in differing:
         print(f"     a greedy output differs at {text}")
     share = len(differing) / len(outputs)

@@ -1,7 +1,4 @@
-"""A real child process: answers while requests come, and no way to end that leaves it behind.
-
-Engines that misbehave are fakes in a file of the test's own; the worker that holds them is real.
-"""
+"""A real child process: answers while requests come, and faults that say what happened."""
 
 import json
 import os
@@ -10,108 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from process_lab import is_running, requests, starting
 
 from bayling_eval import backends
-from bayling_eval.backends import process, worker
+from bayling_eval.backends import worker
 from bayling_eval.backends.base import BackendSpec, Request
 from bayling_eval.backends.faults import MEMORY_ADVICE
 from bayling_eval.backends.process import EngineProcess
 from bayling_eval.errors import RuntimeFault, UserError
-
-FAKES = '''
-import os, signal, subprocess, sys, time
-from bayling_eval.backends.base import Answer
-from bayling_eval.errors import RuntimeFault, UserError
-
-
-class Engine:
-    """Says its process's id."""
-
-    def __init__(self, spec):
-        if spec.model == "bad":
-            raise UserError("bad: no such checkpoint: name another")
-
-    def answer(self, requests):
-        for request in requests:
-            self.meet(request.context)
-            yield Answer(request.request_id, str(os.getpid()), "stop", "digest")
-
-    def meet(self, context):
-        pass
-
-
-class Noisy(Engine):
-    def meet(self, context):
-        print('{"end": true}')
-        os.write(1, b"{not JSON\\n")
-        subprocess.run(["echo", "from a child"], check=True)
-
-
-class Asks(Engine):
-    def meet(self, context):
-        subprocess.run(["cat"], check=True, timeout=10)
-        print("read", repr(sys.stdin.read()), file=sys.stderr, flush=True)
-
-
-class Ends(Engine):
-    def meet(self, context):
-        print("about to", context, file=sys.stderr, flush=True)
-        match context:
-            case "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "leave":
-                os._exit(3)
-            case "bug":
-                raise ZeroDivisionError("the engine's own bug")
-            case "user":
-                raise UserError("unknown option 'x': leave it out")
-            case "fault":
-                raise RuntimeFault("out of memory with a single prompt: free memory")
-            case "hang":
-                time.sleep(60)
-            case "memory":
-                # As vLLM's core does: kv_cache_utils.py and core.py of vllm/v1 (0.32).
-                core = "(EngineCore pid=7) ERROR 11-21 13:40:20 [core.py:1510]"
-                print(core, "EngineCore failed to start.", file=sys.stderr)
-                said = "ValueError: No available memory for the cache blocks."
-                print(core, said, file=sys.stderr, flush=True)
-                raise RuntimeFault("vLLM cannot load m: Engine core initialization failed. See")
-'''
-DRIVER = """
-import sys
-sys.path.insert(0, {folder!r})
-from bayling_eval import backends
-from bayling_eval.backends import worker
-backends.BACKENDS.update({{n: f"fake_engines:{{n}}" for n in ("Engine", "Noisy", "Asks", "Ends")}})
-sys.exit(worker.main())
-"""
-
-
-def requests(*contexts):
-    return (
-        Request(f"{number:032x}", "generate_until", context, gen_kwargs={})
-        for number, context in enumerate(contexts)
-    )
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # Where nobody asks for the exit status of an orphan, as in some containers, a zombie stays.
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def ends_soon(pid: int) -> bool:
-    deadline = time.monotonic() + 10
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not is_running(pid)
 
 
 @pytest.fixture
@@ -121,22 +26,7 @@ def log(tmp_path):
 
 @pytest.fixture
 def start(tmp_path, log, monkeypatch):
-    """Make an engine process; the worker in it knows the engines that misbehave."""
-    (tmp_path / "fake_engines.py").write_text(FAKES)
-    (tmp_path / "driver.py").write_text(DRIVER.format(folder=str(tmp_path)))
-    python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{tmp_path}/driver.py'\n")
-    python.chmod(0o755)
-    monkeypatch.setattr(process.sys, "executable", str(python))
-    made = []
-
-    def make(name="Engine", model="any", **model_args):
-        made.append(EngineProcess(BackendSpec(name, model, model_args=model_args), log))
-        return made[-1]
-
-    yield make
-    for engine in made:
-        engine.kill()
+    yield from starting(tmp_path, log, monkeypatch)
 
 
 # Answers
@@ -290,95 +180,6 @@ def test_an_error_while_requests_are_made_is_raised(start, before):
     with pytest.raises(MineError):
         found.extend(answer.answer for answer in engine.answer(failing()))
     assert all(not is_running(int(pid)) for pid in set(found))
-
-
-# Ends
-
-
-def test_a_reader_that_stops_early_ends_the_process(start):
-    answering = start().answer(requests("a", *("x" for _ in range(20_000))))
-    pid = int(next(answering).answer)
-    assert is_running(pid)
-    answering.close()
-    assert not is_running(pid)
-
-
-def test_a_fault_of_the_reader_ends_the_process_while_it_works(start):
-    class MineError(Exception):
-        pass
-
-    started = time.monotonic()
-    answering = start("Ends").answer(requests("a", "hang"))
-    pid = int(next(answering).answer)
-    with pytest.raises(MineError):
-        answering.throw(MineError())
-    assert not is_running(pid)
-    assert time.monotonic() - started < 10
-
-
-def test_leaving_by_a_fault_ends_the_process_though_a_stream_is_open(start):
-    engine = start("Ends")
-    answering = engine.answer(requests("a", "hang"))
-    pid = int(next(answering).answer)
-    with pytest.raises(ZeroDivisionError), engine:
-        raise ZeroDivisionError
-    assert not is_running(pid)
-    answering.close()
-
-
-PARENT = """
-import itertools, sys
-from pathlib import Path
-from bayling_eval.backends.base import BackendSpec, Request
-from bayling_eval.backends.process import EngineProcess
-
-spec = BackendSpec("echo", "any", model_args={"delay": 0.02})
-asked = (Request(f"{n:032x}", "generate_until", "x") for n in range(100_000))
-with EngineProcess(spec, Path(sys.argv[1])) as engine:
-    for number, answer in enumerate(engine.answer(asked)):
-        if number == 0:
-            print(engine._process.pid, flush=True)
-"""
-
-
-@pytest.fixture
-def parent(tmp_path):
-    """A process in a group of its own, as a terminal's, that has an engine's process at work."""
-    words = [sys.executable, "-c", PARENT, str(tmp_path / "log")]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as running:
-        child = int(running.stdout.readline())
-        assert is_running(child)
-        yield running, child
-        running.kill()
-
-
-def test_a_parent_that_is_killed_takes_the_engine_with_it(parent):
-    running, child = parent
-    running.kill()
-    running.wait()
-    assert ends_soon(child)
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
-def test_a_parent_that_is_stopped_leaves_no_engine(parent, stop):
-    running, child = parent
-    os.killpg(running.pid, stop)
-    _, said = running.communicate(timeout=10)
-    assert running.returncode == -stop
-    assert ends_soon(child)
-    # Not the engine's traceback, and nothing about pipes.
-    assert ("KeyboardInterrupt" in said) == (stop == signal.SIGINT)
-    assert "BrokenPipe" not in said
-
-
-def test_the_engine_outlives_a_ctrl_c_until_the_parent_ends_it(start, log):
-    answering = start().answer(requests(*"ab"))
-    pid = int(next(answering).answer)
-    os.kill(pid, signal.SIGINT)
-    assert int(next(answering).answer) == pid
-    assert "KeyboardInterrupt" not in log.read_text()
 
 
 # The protocol

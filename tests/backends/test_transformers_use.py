@@ -101,6 +101,8 @@ def test_logits_that_are_no_numbers_are_a_fault(engine, monkeypatch):
         ({"add_bos_token": "yes"}, "add_bos_token is 'yes'"),
         ({"device": "warp"}, "it has to be a device such as cpu"),
         ({"device": "cuda:99"}, "no such GPU"),
+        ({"device": "cuda:256"}, "it has to be a device such as cpu"),
+        ({"device": "cuda:00"}, "it has to be a device such as cpu"),
     ],
     ids=repr,
 )

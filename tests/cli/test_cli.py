@@ -22,8 +22,14 @@ SCORE_KEYS = """
 """.split()
 COMPARE_KEYS = """
     task family src_lang tgt_lang lang metric signature candidate baseline candidate_value
-    baseline_value delta ci_low ci_high p_value p_adjusted detectable_effect collapsed n verdict
+    baseline_value delta ci_low ci_high stderr simultaneous_ci_low simultaneous_ci_high p_value
+    p_is_bound p_adjusted detectable_effect minimum_effect collapsed n clusters verdict
     settings_diff reason
+""".split()
+MACRO_KEYS = """
+    group by tasks metric candidate baseline delta ci_low ci_high population_ci_low
+    population_ci_high clustered n n_expected weights weighted_delta weighted_ci_low
+    weighted_ci_high n_weighted effective_n members reason
 """.split()
 
 
@@ -104,6 +110,7 @@ def test_a_comparison_is_one_document(scored):
     document = json.loads(out)
     assert list(document) == ["schema", "rows", "macro"]
     assert list(document["rows"][0]) == COMPARE_KEYS
+    assert list(document["macro"][0]) == MACRO_KEYS
 
 
 def test_every_format_prints_the_same_rows(scored):

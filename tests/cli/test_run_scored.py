@@ -21,8 +21,11 @@ def test_systems_of_questions_are_printed_compared_reported_and_exported(run):
     code, out, _ = run("one", "two", "-q", verb="compare")
     assert code == 0
     assert [line for line in out.split("\n") if line.startswith("acc")] == [
-        f"{metric}: one against two, 2 tasks  · 2" for metric in ("acc", "acc_norm", "acc_bytes")
+        f"{metric}: one against two, 2 tasks" for metric in ("acc", "acc_norm", "acc_bytes")
     ]
+    groups = [line.split() for line in out.split("\n") if line.startswith("sample_questions all  ")]
+    # Verdicts from regressed to missing: nothing changed in either task.
+    assert [line[-8:] for line in groups] == [list("00020000")] * 3
     assert "other" not in out
     before = json.loads(run("one", "two", "--json", "-q", verb="compare")[1])
     assert {row["group"] for row in before["macro"]} == {"sample_questions all"}

@@ -205,7 +205,7 @@ def test_options_are_sacrebleus(spec, options, part):
         ("chrf++:nw=2", "unknown option of chrf++ 'nw'. Known: lowercase, whitespace."),
         ("bleu:tokenize=ja", "unknown tokenizer of bleu 'ja'. Known: 13a, char, "),
         ("bleu:tokenize=flores200", "unknown tokenizer of bleu 'flores200'. Known: 13a, "),
-        ("bleu:tokenize=ZH", "unknown tokenizer of bleu 'ZH'. Known: "),
+        ("bleu:tokenize=ZH", "unknown tokenizer of bleu 'ZH'. Did you mean 'zh'"),
         ("bleu:lowercase=true", "metric bleu:lowercase=true: lowercase is yes or no, not 'true'"),
         ("chrf:whitespace=Yes", "metric chrf:whitespace=Yes: whitespace is yes or no, not 'Yes'"),
     ],

@@ -1,0 +1,1 @@
+"""Rules over a comparison that decide whether a checkpoint may ship or a CI job passes."""
