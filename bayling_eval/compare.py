@@ -304,7 +304,8 @@ def _judged(tested: Difference, holm: float, fdr: float, tests: int) -> Differen
     gain = row.delta if tested.higher_is_better else -row.delta
     verdict: Verdict = "no_change"
     if holm <= statistics.ALPHA and gain != 0:
-        small = abs(gain) < row.minimum_effect
+        # 0.57 - 0.56 is 0.00999...
+        small = abs(gain) < row.minimum_effect - 1e-9
         verdict = "below_minimum_effect" if small else "improved" if gain > 0 else "regressed"
     elif fdr <= statistics.FDR and gain != 0:
         verdict = "leans_up" if gain > 0 else "leans_down"

@@ -146,7 +146,6 @@ class _Draft:
         self._settled = False
         self._scored: dict[str, ScoredTask] = {}
         self._rows: dict[Job, Score] = {}
-        self._samples, self._statistics = tables.SamplesWriter(), tables.StatisticsWriter()
         self._late: dict[str, tuple[_Loaded, Made]] = {}
 
     @property
@@ -157,10 +156,14 @@ class _Draft:
     def needs_engine(self) -> bool:
         return any(_by_engine(job) for work in self.works.values() for job in work.todo)
 
-    def open(self, locks: ExitStack) -> None:
-        """Decide what is to be done."""
+    def open(self, stack: ExitStack) -> None:
+        """Lock the cell, and decide what is to be done."""
         with self._caught():
-            locks.enter_context(store.locked(self.cell.path(""), wait=self._order.wait))
+            folder = self.cell.path("")
+            stack.enter_context(store.locked(folder, wait=self._order.wait))
+            # Not in memory, where they are 25 MB with 200 directions.
+            self._samples = stack.enter_context(tables.SamplesWriter(folder))
+            self._statistics = stack.enter_context(tables.StatisticsWriter(folder))
             self._before = before = Before.of(self.cell)
             planned = self.cell.plan().tasks
             works = {name: work_of(task, self._order, before) for name, task in planned.items()}

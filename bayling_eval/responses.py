@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import ValidationError
+
 from bayling_eval import store
 from bayling_eval.errors import RuntimeFault, UserError
 from bayling_eval.provenance import digest
@@ -19,7 +21,6 @@ from bayling_eval.records import SCHEMA_VERSION, Response
 
 _HEADER = f'{{"schema_version":{SCHEMA_VERSION},"kind":"responses"}}\n'
 _MARK = b',"crc32":"'
-_DECODER = json.JSONDecoder()
 _REQUEST = re.compile(rb'{"request_id":"([0-9a-f]{32})",')
 
 
@@ -109,11 +110,13 @@ def decode(line: bytes) -> Response | None:
     """Read one line of the log; none where it is torn or its checksum is wrong."""
     if not _intact(line):
         return None
+    text = line[: line.rindex(_MARK)] + b"}"
     try:
-        # Not loads: half of its time it looks for the encoding and for spaces around.
-        text = line[: line.rindex(_MARK)].decode() + "}"
-        found, end = _DECODER.raw_decode(text)
-        return Response.model_validate(found) if end == len(text) else None
+        return Response.model_validate_json(text)
+    except ValidationError:
+        pass  # pydantic's parser, twice as fast, takes no lone surrogates
+    try:
+        return Response.model_validate(json.loads(text))
     except ValueError:  # ValidationError and JSONDecodeError
         return None
 

@@ -1,17 +1,16 @@
 """The two Parquet files of a cell: samples (texts) and per-segment sufficient statistics."""
 
-import functools
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bayling_eval.errors import UserError
@@ -90,21 +89,30 @@ class Sample:
 
 
 class _Writer:
-    """A Parquet file in memory, made row group by row group."""
+    """A Parquet file, made row group by row group; leave it as a context manager."""
 
     _schema: pa.Schema
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        """Begin, in a file without a name in a folder, or in memory."""
         self._tagged = self._schema.with_metadata({"schema_version": str(SCHEMA_VERSION)})
-        self._buffer = io.BytesIO()
+        self._kept: IO[bytes] = TemporaryFile(dir=folder) if folder else io.BytesIO()  # noqa: SIM115
         self._file = pq.ParquetWriter(
-            self._buffer, self._tagged, compression="zstd", write_page_checksum=True
+            self._kept, self._tagged, compression="zstd", write_page_checksum=True
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._kept.close()
 
     def content(self) -> bytes:
         """Return the whole file; nothing can be added any more."""
         self._file.close()
-        return self._buffer.getvalue()
+        self._kept.seek(0)
+        return self._kept.read()
 
     def _add(self, group: pa.Table) -> None:
         self._file.write_table(group.replace_schema_metadata(self._tagged.metadata))
@@ -135,10 +143,10 @@ class StatisticsWriter(_Writer):
 
 def samples_bytes(tasks: Iterable[Sequence[Sample]]) -> bytes:
     """Return ``samples.parquet`` of some tasks."""
-    writer = SamplesWriter()
-    for task in tasks:
-        writer.add(task)
-    return writer.content()
+    with SamplesWriter() as writer:
+        for task in tasks:
+            writer.add(task)
+        return writer.content()
 
 
 def statistics_bytes(entries: Sequence[Stored]) -> bytes:
@@ -146,10 +154,10 @@ def statistics_bytes(entries: Sequence[Stored]) -> bytes:
     groups: dict[str, list[Stored]] = {}
     for entry in entries:
         groups.setdefault(entry.task, []).append(entry)
-    writer = StatisticsWriter()
-    for group in groups.values():
-        writer.add(group)
-    return writer.content()
+    with StatisticsWriter() as writer:
+        for group in groups.values():
+            writer.add(group)
+        return writer.content()
 
 
 class _Reader:
@@ -166,7 +174,7 @@ class _Reader:
         self._path = path
         with self._told():
             source = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
-            # Not read_table: what it imports takes half a second.
+            # Not read_table: it imports pandas and more, which takes half a second.
             self._file = pq.ParquetFile(source, page_checksum_verification=True)
         _check_schema(path, self._file.schema_arrow, self._schema)
 
@@ -178,8 +186,8 @@ class _Reader:
         """Return the rows with one of the values that are wanted in a column."""
         with self._told():
             found = self._file.read_row_groups(self._groups(column, wanted))
-        having = [pc.equal(found.column(column), value) for value in wanted]
-        return found.filter(functools.reduce(pc.or_, having))
+        having = [value in wanted for value in found.column(column).to_pylist()]
+        return found if all(having) else found.filter(pa.array(having, pa.bool_()))
 
     def _groups(self, column: str, wanted: Sequence[str]) -> list[int]:
         place, held = self._file.schema_arrow.names.index(column), self._file.metadata

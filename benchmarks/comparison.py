@@ -11,25 +11,30 @@ FLORES-200 has about as many.
 
 import argparse
 import cProfile
+import hashlib
+import io
+import itertools
 import os
 import pstats
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 from overhead import FAMILY, directions, enlarge
 from scoring import DOCS, PROGRAM, SYSTEMS, score, write_systems
 
-from bayling_eval import evaluate, store, tables
+from bayling_eval import store, tables
 from bayling_eval.cli.main import main as cli
 from bayling_eval.metrics import MetricSpec, make
-from bayling_eval.records import Manifest, Plan, PlannedTask, Score
+from bayling_eval.records import Job, Manifest, Plan, PlannedTask, Score, ScoresFile
 from bayling_eval.store import Cell
 from bayling_eval.tables import Stored
 
-METRICS = ("bleu", "chrf++")
+METRICS = ("--metric", "bleu", "--metric", "chrf++")
 TRIALS, RESAMPLES = 20_000, 1_000
 
 
@@ -41,62 +46,50 @@ def add_documents(data: Path) -> None:
 
 def spread(cell: Cell, pairs: list[str]) -> None:
     """Give all pairs what a cell has of some: each the plan, rows and statistics of one of them."""
-    plan, manifest = cell.plan(), cell.manifest()
-    if manifest is None:
-        sys.exit(f"{cell.folder} is not scored")
-    stored = {
-        name: [entry for entry in tables.read_statistics(cell.folder / store.STATISTICS)
-               if entry.task == name]
-        for name in plan.tasks
-    }  # fmt: skip
+    stored: dict[str, list[Stored]] = {}
+    for entry in tables.read_statistics(cell.folder / store.STATISTICS):
+        stored.setdefault(entry.task, []).append(entry)
     rows = {(row.task, row.metric): row for row in cell.scores()}
-    made = list(plan.tasks.values())
     planned: dict[str, PlannedTask] = {}
     entries: list[Stored] = []
     scores: list[Score] = []
-    for number, pair in enumerate(pairs):
-        of = made[number % len(made)]
+    real = list(cell.plan().tasks.values())
+    for pair, task in zip(pairs, itertools.cycle(real), strict=False):
         src, tgt = pair.split("-")
         named = {"task": f"{FAMILY}_{pair}", "src_lang": src, "tgt_lang": tgt}
-        planned[named["task"]] = of.model_copy(update=named)
-        for entry in stored[of.task]:
+        planned[named["task"]] = task.model_copy(update=named)
+        for entry in stored[task.task]:
             signature = make(MetricSpec(entry.metric)).signature(tgt, entry.references)
-            entries.append(renamed(entry, named["task"], signature))
-            row = rows[of.task, entry.metric]
+            entries.append(replace(entry, task=named["task"], signature=signature))
+            row = rows[task.task, entry.metric]
             scores.append(row.model_copy(update={**named, "signature": signature}))
-    save(cell, (Plan(tasks=planned), entries, scores), manifest, made)
+    of = {name: task.task for name, task in zip(planned, itertools.cycle(real), strict=False)}
+    store.save(cell.path(store.PLAN), Plan(tasks=planned))
+    save(cell, entries, scores, of)
 
 
-def renamed(entry: Stored, task: str, signature: str) -> Stored:
-    spec, references = entry.spec, entry.references
-    return Stored(task, entry.metric, signature, spec, references, entry.values, entry.documents)
-
-
-def save(
-    cell: Cell,
-    made: tuple[Plan, list[Stored], list[Score]],
-    manifest: Manifest,
-    real: list[PlannedTask],
-) -> None:
-    plan, entries, scores = made
-    store.save(cell.path(store.PLAN), plan)
-    inputs = {
-        name: manifest.tasks[real[number % len(real)].task]
-        for number, name in enumerate(plan.tasks)
-    }
-    jobs = [evaluate._job(entry) for entry in entries]
+def save(cell: Cell, entries: list[Stored], scores: list[Score], of: dict[str, str]) -> None:
+    """Write the files that compare reads, and the manifest that vouches for them."""
     content = {
         store.STATISTICS: tables.statistics_bytes(entries),
-        store.SCORES: evaluate._scores_bytes(scores),
+        store.SCORES: ScoresFile(rows=scores).model_dump_json().encode(),
     }
-    evaluate._save(cell, content, (manifest.inputs_digest, inputs, jobs))
+    for name, data in content.items():
+        store.write_atomic(cell.path(name), data)
+    manifest = store.load(Manifest, cell.path(store.MANIFEST))
+    vouched = {
+        "tasks": {name: manifest.tasks[task] for name, task in of.items()},
+        "jobs": [Job(task=e.task, metric=e.spec, references=e.references) for e in entries],
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+    }
+    store.save(cell.path(store.MANIFEST), manifest.model_copy(update=vouched))
 
 
 def prepare(work: Path, data: Path, pairs: list[str], real: int) -> None:
     """Make five scored systems of all pairs."""
     some = pairs[:: max(1, len(pairs) // real)][:real]
     write_systems(work, data, some)
-    score(work, data, 2)
+    score(work, data, 2, METRICS)
     for system in store.systems(work / "results"):
         for cell in system.cells():
             spread(cell, pairs)
@@ -104,8 +97,7 @@ def prepare(work: Path, data: Path, pairs: list[str], real: int) -> None:
 
 def command(work: Path, trials: int) -> list[str]:
     found = ["compare", *(f"system-{number}" for number in range(SYSTEMS))]
-    found += [word for name in METRICS for word in ("--metric", name)]
-    found += ["--trials", str(trials), "--resamples", str(RESAMPLES)]
+    found += [*METRICS, "--trials", str(trials), "--resamples", str(RESAMPLES)]
     return [*found, "--results", str(work / "results"), "--format", "csv", "-q"]
 
 
@@ -123,15 +115,8 @@ def timed(words: list[str], rows: Path) -> tuple[float, float, float]:
 
 def profile(words: list[str]) -> None:
     """Print where the time goes, in this process."""
-    profiler = cProfile.Profile()
-    profiler.enable()
-    with open(os.devnull, "w") as sink:  # noqa: PTH123
-        keep, sys.stdout = sys.stdout, sink
-        try:
-            cli(words)
-        finally:
-            sys.stdout = keep
-            profiler.disable()
+    with redirect_stdout(io.StringIO()), cProfile.Profile() as profiler:
+        cli(words)
     pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
 
 
@@ -158,7 +143,7 @@ def main() -> None:
             return
         spent, busy, peak = timed(words, work / "rows.csv")
         rows = len((work / "rows.csv").read_text(encoding="utf-8").splitlines()) - 1
-    if rows != len(pairs) * len(METRICS) * (SYSTEMS - 1):
+    if rows != len(pairs) * METRICS.count("--metric") * (SYSTEMS - 1):
         sys.exit(f"{rows} rows")
     print(
         f"{len(pairs)} directions, {SYSTEMS - 1} baselines, {options.trials} trials, {rows} rows\n"

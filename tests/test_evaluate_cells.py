@@ -1,6 +1,6 @@
 """Several cells at once: the same files as one by one, faults of one alone, work done once."""
 
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -149,7 +149,7 @@ class Engine:
     """Stands for a model that judges all tasks of a cell at once."""
 
     name, higher_is_better, of_texts, together = "engine", True, True, True
-    calls: list[int] = []
+    calls: ClassVar[list[int]] = []
 
     def __init__(self, spec: MetricSpec) -> None:
         assert spec.name == "engine"

@@ -1,5 +1,7 @@
 """The two Parquet files: round trips, filters, and files of others."""
 
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from bayling_eval import tables
 from bayling_eval.errors import UserError
+from bayling_eval.records import Job
 from bayling_eval.tables import Sample, Stored
 
 HOSTILE = ["", " ", "\0", "a\u2028b\n\r\n", "<script>", "\U0001f600", "\ufeff", "x" * 100_000]
@@ -111,6 +114,27 @@ def test_a_column_of_a_larger_matrix_is_stored_as_it_looks(tmp_path):
     assert tables.read_statistics(path)[0].values.tolist() == values.tolist()
 
 
+def test_one_task_and_what_was_computed_are_read_alone(tmp_path):
+    reader = tables.StatisticsReader(written(tmp_path, ENTRIES))
+    for task in ("t1", "t2", "t2\u2028é", "absent"):
+        same(reader.of(task), [entry for entry in ENTRIES if entry.task == task])
+    assert reader.signatures() == {
+        Job(task=e.task, metric=e.spec, references=e.references): e.signature for e in ENTRIES
+    }
+
+
+def test_what_was_computed_is_read_without_pandas_and_pyarrows_data_sets(tmp_path):
+    written(tmp_path, ENTRIES)
+    code = (
+        "import sys; from pathlib import Path; from bayling_eval import tables; "
+        "print(len(tables.StatisticsReader(Path(sys.argv[1])).signatures())); "
+        "print(*({'pandas', 'pyarrow.dataset'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "statistics.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(ENTRIES))]
+
+
 # Samples.
 
 
@@ -129,6 +153,10 @@ def test_samples_of_one_task_come_back(tmp_path):
     assert tables.read_samples(path, "t1") == tasks[1]
     assert tables.read_samples(path, "t") == []
     assert pq.ParquetFile(path).num_row_groups == 3
+    again = tables.SamplesWriter()
+    for name in ("t0", "t1", "t2"):
+        again.add(tables.SamplesReader(path).of(name))
+    assert again.content() == path.read_bytes()
 
 
 # Where the file lies.

@@ -67,7 +67,8 @@ def command(
     layout = _layout(rows, cols, form)
     if papers and (paired or layout != compare_latex.PLAIN):
         raise UserError(
-            "--published stands beside single comparisons: leave out what changes the table"
+            "--published stands beside comparisons one by one: leave out --rows, --cols and "
+            "--sacrebleu-compatible"
         )
     printed = Papers.of(papers)
     chosen = store.find(results, candidate)
