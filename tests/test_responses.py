@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,29 @@ def test_encode_is_one_ascii_line_that_decodes(text):
     assert line.count(b"\n") == 1
     assert line.endswith(b'"}\n')
     assert responses.decode(line) == record(1, text)
+
+
+WHOLE = f'{{"request_id":"{1:032x}","key":"k","prompt_digest":null,"answer":"a"'
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *("", ',"answer":"b"', ',"prompt_tokens":5', ',"prompt_tokens":5.0', ',"spans_join":true'),
+        *(',"prompt_tokens":"5"', ',"prompt_tokens":true', ',"spans_join":1', ',"spans_join":"no"'),
+        *(',"prompt_tokens":5.5', ',"prompt_tokens":NaN', ',"prompt_tokens":1e999', ',"other":1'),
+        *(',"finish_reason":"\\ud800"', ',"finish_reason":"\\ud83d\\ude00"', ',"answer":null', ","),
+        *(',"finish_reason":"\n"', ',"finish_reason":"\x00"', "}{", "}", ',"answer":["a"]', ',"a"'),
+    ],
+)
+def test_a_line_is_read_as_json_and_pydantic_read_it(more):
+    text = f"{WHOLE}{more}"
+    line = f'{text},"crc32":"{zlib.crc32(text.encode()):08x}"}}\n'.encode()
+    try:
+        expected = Response.model_validate(json.loads(text + "}"))
+    except ValueError:
+        expected = None
+    assert responses.decode(line) == expected
 
 
 def test_a_line_is_json_with_its_checksum():

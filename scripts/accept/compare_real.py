@@ -1,11 +1,12 @@
 """Comparisons of real systems: what must not move does not, what got worse is found, and no more.
 
-The nine systems of BayLing's repository on five WMT22 directions; on FLORES-200 and NTREX-128, which
-name their documents, outputs made from the references. WMT22 is published without document ids in
-the layout that is read here: its segments are drawn one by one.
+The nine systems of BayLing's repository on five WMT22 directions; on FLORES-200 and NTREX-128,
+which name their documents, outputs made from the references. WMT22 is published without document
+ids in the layout that is read here: its segments are drawn one by one.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,10 +68,30 @@ def real_systems(results: Path, work: Path) -> None:
         ours, theirs = against(alone, BASELINE, key), against(among, BASELINE, key)
         expect(
             bool(ours) and ours == theirs,
-            f"{len(ours)} of {len(among[key])} {key} are the same with {len(others)} more baselines",
+            f"{len(ours)} of {len(among[key])} {key} are equal with {len(others)} more baselines",
         )
     expect({row["clusters"] for row in alone["rows"]} == {None}, "WMT22 names no documents")
     exactly(compare(results, "spoiled", BASELINE), "wmt22", SPOILED)
+    gated(results, work)
+
+
+def gated(results: Path, work: Path) -> None:
+    """Hold the system made worse against a rule, from an exported file: exit 1, two names."""
+    rules, junit = work / "rules.toml", work / "gate.xml"
+    rules.write_text('[[gates]]\nid = "regressions"\nrule = "count"\n')
+    accepted = work / "accepted.zip"
+    cli("export", BASELINE, "--with-text", "-o", accepted, "--results", results, "-q")
+    size = accepted.stat().st_size
+    expect(size < 5_000_000, f"5 directions, 9,524 segments with texts: {size / 1e6:.1f} MB")
+    words = ("gate", rules, "spoiled", accepted, "--junit", junit, "--results", results, "-q")
+    said = cli(*words, code=1)
+    failed = re.findall(r'<testcase [^>]*name="([^"]*)"[^>]*>\s*<failure', junit.read_text("utf-8"))
+    named = {task.removeprefix("wmt22_") for task in tasks("wmt22", SPOILED)}
+    found = {pair for pair in named | {"ces_Latn-eng_Latn"} if any(pair in one for one in failed)}
+    expect(found == named, f"gate: exit 1, JUnit names {', '.join(sorted(found))}")
+    expect(said.rstrip().endswith("not ready: 1 of 1 gate fails"), "its last line is the verdict")
+    same = cli("gate", rules, BASELINE, accepted, "--results", results, "-q")
+    expect(same.rstrip().split("\n")[-1].startswith("ready"), "against itself: ready, exit 0")
 
 
 def exactly(found: Document, family: str, worse: Sequence[str]) -> None:
