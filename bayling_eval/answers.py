@@ -115,22 +115,19 @@ class Texts:
     @property
     def samples(self) -> list[Sample]:
         """Return the rows that are kept to be shown."""
-        names = tuple(self.references)
-        columns = list(zip(*self.references.values(), strict=True))
-        documents = self.documents or (None,) * len(self.outputs)
-        return [
-            Sample(
-                task=self.origin.task.name,
-                doc_id=self.doc_ids[row],
-                request_id=self.request_ids[row],
-                document=documents[row],
-                source=self.sources[row],
-                reference_names=names,
-                references=columns[row],
-                output=self.outputs[row],
-            )
-            for row in range(len(self.outputs))
-        ]
+        n, names = len(self.outputs), tuple(self.references)
+        references = list(zip(*self.references.values(), strict=True))
+        columns = (
+            (self.origin.task.name,) * n,
+            self.doc_ids,
+            self.request_ids,
+            self.documents or (None,) * n,
+            self.sources,
+            (names,) * n,
+            references,
+            self.outputs,
+        )
+        return list(map(Sample._make, zip(*columns, strict=True)))
 
     def segments(self, names: tuple[str, ...]) -> Segments:
         """Return what the metrics see, with the references of these names."""

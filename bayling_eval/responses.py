@@ -5,7 +5,7 @@ import os
 import re
 import weakref
 import zlib
-from collections import Counter
+from binascii import unhexlify
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from bayling_eval.records import SCHEMA_VERSION, Response
 
 _HEADER = f'{{"schema_version":{SCHEMA_VERSION},"kind":"responses"}}\n'
 _MARK = b',"crc32":"'
+_AHEAD = 1 << 15
 _REQUEST = re.compile(rb'{"request_id":"([0-9a-f]{32})",')
 
 
@@ -36,24 +37,33 @@ class Answers(Mapping[str, Response]):
         self._open: list[int] = []
         weakref.finalize(self, _close, self._open)
         self._places: dict[bytes, int] = {}
+        self._last = (-1, 0, b"")
 
     def note(self, request_id: bytes, file: int, start: int, length: int) -> None:
         """Remember where the record of a request lies."""
         # One integer a record: a tuple of three takes four times the memory.
-        self._places[bytes.fromhex(request_id.decode())] = file << 96 | start << 40 | length
+        self._places[unhexlify(request_id)] = file << 96 | start << 40 | length
 
     def __getitem__(self, request_id: str) -> Response:
         place = self._places[bytes.fromhex(request_id)]
-        if not self._open:
-            self._open += [os.open(path, os.O_RDONLY) for path in self._paths]
         index = place >> 96
-        line = os.pread(self._open[index], place & (1 << 40) - 1, place >> 40 & (1 << 56) - 1)
+        line = self._line(index, place >> 40 & (1 << 56) - 1, place & (1 << 40) - 1)
         response = decode(line)
         # Another's record may lie there now, whole.
         if response is None or response.request_id != request_id:
             path = self._paths[index]
             raise RuntimeFault(f"{path}: changed while it was read: run the same again")
         return response
+
+    def _line(self, index: int, start: int, length: int) -> bytes:
+        """Read a record, and some that follow: they are mostly asked for in their order."""
+        file, first, content = self._last
+        if file != index or not first <= start <= first + len(content) - length:
+            if not self._open:
+                self._open += [os.open(path, os.O_RDONLY) for path in self._paths]
+            first, content = start, os.pread(self._open[index], max(length, _AHEAD), start)
+            self._last = (index, first, content)
+        return content[start - first : start - first + length]
 
     def __contains__(self, request_id: object) -> bool:
         return isinstance(request_id, str) and bytes.fromhex(request_id) in self._places
@@ -137,18 +147,20 @@ def read(folder: Path) -> Log:
         UserError: a file was written by a newer version.
     """
     paths = sorted(folder.glob("*.jsonl"))
-    answers, bad, records = Answers(paths), list[str](), Counter[str]()
+    answers, bad, records = Answers(paths), list[str](), dict[str, int]()
     for index, path in enumerate(paths):
-        start = 0
+        start = good = 0
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if number > 1 or not _is_header(path, line):
                     if request := _intact(line):
                         answers.note(request, index, start, len(line))
-                        records[path.name] += 1
+                        good += 1
                     else:
                         bad.append(f"{path}:{number}")
                 start += len(line)
+        if good:
+            records[path.name] = good
     return Log(answers, tuple(bad), records)
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -66,9 +66,8 @@ class Stored:
     """Document of each segment, numbered from 0; none where the benchmark names none."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One segment with its texts."""
+class Sample(NamedTuple):
+    """One segment with its texts, in the order of the columns."""
 
     task: str
     """Name of the task."""
@@ -126,7 +125,8 @@ class SamplesWriter(_Writer):
     def add(self, task: Sequence[Sample] | pa.Table) -> None:
         """Add the samples of one task, new ones or those of an earlier file."""
         if not isinstance(task, pa.Table):
-            batch = {name: [getattr(s, name) for s in task] for name in _SAMPLES.names}
+            columns = zip(*task, strict=True) if task else ((),) * len(Sample._fields)
+            batch = dict(zip(Sample._fields, columns, strict=True))
             task = pa.Table.from_pydict(batch, schema=_SAMPLES)
         self._add(task)
 

@@ -114,7 +114,7 @@ def tasks(family: str, pairs: Sequence[str]) -> set[str]:
 
 
 def documents(results: Path, work: Path, family: str) -> None:
-    """Compare outputs with documents: in two directions each fourth word is gone.
+    """Compare outputs with documents: in two directions the last quarter of each is gone.
 
     In the others 0 to 5 segments hold nothing at all any more: so few are never a regression.
     """

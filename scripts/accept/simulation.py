@@ -195,7 +195,7 @@ def few_changed(trials: int = 10_000) -> None:
     """
     draw = np.random.default_rng(SEED)
     for changed in range(6):
-        compared = []
+        compared: list[Pair] = []
         for one, other in drawn(draw, system_pairs()[::4], 200):
             rows, candidate = draw.choice(200, changed, replace=False), one.copy()
             # Another system's output, or none at all: nothing but the reference's n-grams.
