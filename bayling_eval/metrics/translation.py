@@ -135,6 +135,19 @@ class Bleu(_SacrebleuMetric):
         bleu[defined] = _exp(penalty[defined]) * _exp(means)
         return bleu
 
+    def nearly(self, sums: Floats) -> Floats:
+        """Evaluate BLEU with numpy's logarithm: the last bits may differ.
+
+        Not a number where an order has no match. 40,000 sums take 0.5 ms, and 36 ms otherwise.
+        """
+        logs = np.zeros(sums.shape[:-1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for order in range(4):
+                logs += np.log(sums[..., 2 + order] / sums[..., 6 + order]) / 4
+            penalty = np.minimum(0, 1 - sums[..., 1] / sums[..., 0])
+            found: Floats = np.where(np.isfinite(logs), 100 * np.exp(logs + penalty), np.nan)
+        return found
+
 
 def _exp(values: Floats) -> Floats:
     return np.array(list(map(math.exp, values.ravel().tolist())))
