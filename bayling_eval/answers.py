@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,8 +182,8 @@ def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.L
         f"check --data, or import the outputs of {cell.system.name} again, with --replace if they "
         "are new"
     )
-    found = _found(cell, planned, log, [[one] for one in ids], again)
-    answers = tuple(answer.answer for (answer,) in found)
+    found = _found(cell, planned, log, ids, len(ids), again)
+    answers = tuple([one.answer for one in found])
     return Texts(
         origin=origin,
         sources=parallel.sources,
@@ -194,7 +195,7 @@ def _imported(cell: Cell, planned: PlannedTask, origin: Origin, log: responses.L
         answers_digest=str(planned.answers_digest),
         values={},
         unscored=frozenset(),
-        finish_reasons=tuple(answer.finish_reason for (answer,) in found),
+        finish_reasons=tuple([one.finish_reason for one in found]),
     )
 
 
@@ -211,7 +212,8 @@ def _asked(
     chosen = Subset.parse(cell.selection).of(len(built.docs))
     asked = list(built.ask(chosen))
     ids = [[request.request_id for request in one.requests] for one in asked]
-    found = _found(cell, planned, log, ids, "run the same again")
+    records = iter(_found(cell, planned, log, list(chain(*ids)), len(ids), "run the same again"))
+    found = [list(islice(records, len(group))) for group in ids]
     unscored = frozenset(
         row
         for row, answers in enumerate(found)
@@ -225,7 +227,6 @@ def _asked(
             strict=True,
         )
     )
-    digest = digest_lines(answer.answer for answers in found for answer in answers)
     shown = [built.shown(one) for one in asked]
     texts = Texts(
         origin=origin,
@@ -235,7 +236,7 @@ def _asked(
         outputs=tuple(outcomes[row].output if row in outcomes else "" for row in range(len(asked))),
         doc_ids=tuple(one.doc_id for one in asked),
         request_ids=tuple(one[0] for one in ids),
-        answers_digest=digest,
+        answers_digest=str(planned.answers_digest),
         values=_values(outcome.values for outcome in outcomes.values()),
         unscored=unscored,
         finish_reasons=tuple(answers[0].finish_reason for answers in found),
@@ -271,23 +272,18 @@ def _values(outcomes: Iterable[Mapping[tuple[str, str], Any]]) -> Values:
 
 
 def _found(
-    cell: Cell,
-    planned: PlannedTask,
-    log: responses.Log,
-    ids: Sequence[Sequence[str]],
-    again: str,
-) -> list[list[Response]]:
-    """Return the records of each document's requests, which are those that were planned."""
-    name, wanted = cell.system.name, [one for group in ids for one in group]
-    missing = sum(one not in log.answers for one in wanted)
-    if len(ids) != planned.n or missing:
+    cell: Cell, planned: PlannedTask, log: responses.Log, ids: Sequence[str], n: int, again: str
+) -> list[Response]:
+    """Return the records of the requests of ``n`` documents, which are those that were planned."""
+    name, asked = cell.system.name, [log.answers.get(one) for one in ids]
+    found = [one for one in asked if one]
+    if n != planned.n or len(found) < len(asked):
         damaged = f"; {len(log.bad)} damaged records, the first at {log.bad[0]}" if log.bad else ""
         raise IncompleteError(
-            f"{name}: {missing} of {len(wanted)} answers for {planned.task} are missing "
-            f"(planned on {planned.n} segments{damaged}): {again}"
+            f"{name}: {len(asked) - len(found)} of {len(asked)} answers for {planned.task} are "
+            f"missing (planned on {planned.n} segments{damaged}): {again}"
         )
-    found = [[log.answers[one] for one in group] for group in ids]
-    if digest_lines(r.answer for group in found for r in group) != planned.answers_digest:
+    if digest_lines([one.answer for one in found]) != planned.answers_digest:
         raise IncompleteError(
             f"{name}: the answers for {planned.task} are not those that were planned: {again}"
         )

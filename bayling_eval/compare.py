@@ -222,6 +222,11 @@ def _measured(
     documents = _documents(ours, theirs, method)
     candidate = statistics.by_document(ours.values, documents)
     baseline = statistics.by_document(theirs.values, documents)
+    for side, values in zip(sides, (candidate, baseline), strict=True):
+        # chrF takes a count that is no number for none.
+        if not np.isfinite(values).all():
+            reason = f"{side.system.name}: a count of a segment is no number: score it again"
+            return Difference(row.model_copy(update={"verdict": "incomparable", "reason": reason}))
     delta = float(metric.aggregate(candidate.sum(axis=0)) - metric.aggregate(baseline.sum(axis=0)))
     measured = {
         "candidate_value": mine.value,
@@ -356,7 +361,7 @@ def _judged(tested: Difference, holm: float, fdr: float, tests: int) -> Differen
     units, what = (row.clusters, "documents") if row.clusters else (row.n or 0, "segments")
     if not statistics.resolvable(units, tests):
         detectable = None
-        reason = f"{units} {what} are too few: no difference could pass the correction"
+        reason = f"too few {what} ({units}): no difference could pass the correction"
     judged = {
         "p_adjusted": holm,
         "verdict": verdict,

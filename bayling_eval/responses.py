@@ -20,7 +20,8 @@ from bayling_eval.provenance import digest
 from bayling_eval.records import SCHEMA_VERSION, Response
 
 _HEADER = f'{{"schema_version":{SCHEMA_VERSION},"kind":"responses"}}\n'
-_MARK = b',"crc32":"'
+_CHECKSUM = b',"crc32":"%08x"}\n'
+_TAIL = len(_CHECKSUM % 0)
 _AHEAD = 1 << 15
 _REQUEST = re.compile(rb'{"request_id":"([0-9a-f]{32})",')
 
@@ -113,14 +114,14 @@ def request_id(
 def encode(response: Response) -> str:
     """Return one line of the log."""
     text = json.dumps(response.__dict__, ensure_ascii=True, separators=(",", ":"))[:-1]
-    return f'{text}{_MARK.decode()}{zlib.crc32(text.encode()):08x}"}}\n'
+    return text + (_CHECKSUM % zlib.crc32(text.encode())).decode()
 
 
 def decode(line: bytes) -> Response | None:
     """Read one line of the log; none where it is torn or its checksum is wrong."""
     if not _intact(line):
         return None
-    text = line[: line.rindex(_MARK)] + b"}"
+    text = line[:-_TAIL] + b"}"
     try:
         return Response.model_validate_json(text)
     except ValidationError:
@@ -133,8 +134,8 @@ def decode(line: bytes) -> Response | None:
 
 def _intact(line: bytes) -> bytes | None:
     """Return the request id of a line whose checksum is right."""
-    text, _, rest = line.rpartition(_MARK)
-    if rest != b'%08x"}\n' % zlib.crc32(text):
+    text = line[:-_TAIL]
+    if line[-_TAIL:] != _CHECKSUM % zlib.crc32(text):
         return None
     found = _REQUEST.match(text)
     return found[1] if found else None

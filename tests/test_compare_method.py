@@ -1,5 +1,8 @@
 """How systems are compared can be said: documents, minimum effects, settings that must agree."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from compare_lab import good
@@ -188,6 +191,35 @@ def test_a_direction_of_too_few_documents_says_so(system, small_data):
     one, two = one_direction(system)
     (row,) = rows(compare(one, two))
     assert (row.verdict, row.clusters, row.detectable_effect) == ("no_change", 3, None)
-    assert row.reason == "3 documents are too few: no difference could pass the correction"
+    assert row.reason == "too few documents (3): no difference could pass the correction"
     (row,) = rows(compare(one, two, method=Method(cluster="none")))
     assert (row.verdict, row.reason) == ("regressed", None)
+
+
+def test_one_segment_says_nothing(system, small_data):
+    folder = small_data / "flores200" / "flores200_dataset"
+    for path in (folder / "devtest").iterdir():
+        path.write_text(path.read_text(encoding="utf-8").split("\n")[0] + "\n", encoding="utf-8")
+    (folder / "metadata_devtest.tsv").unlink()
+    one, two = system("one", {PAIR: ["nichts"]}), system("two", {PAIR: sentences("deu_Latn", 0, 1)})
+    (row,) = rows(compare(one, two))
+    assert (row.verdict, row.p_value, row.n) == ("no_change", 1.0, 1)
+    assert row.reason == "too few segments (1): no difference could pass the correction"
+
+
+def test_a_score_that_is_no_number_is_never_compared(system):
+    one, two = one_direction(system)
+    (cell,) = one.cells()
+    entries = tables.read_statistics(cell.folder / store.STATISTICS)
+    broken = [replace(e, values=np.full_like(e.values, np.nan)) for e in entries]
+    content = tables.statistics_bytes(broken)
+    (cell.folder / store.STATISTICS).write_bytes(content)
+    manifest = cell.manifest()
+    files = {**manifest.files, store.STATISTICS: hashlib.sha256(content).hexdigest()}
+    store.save(cell.folder / store.MANIFEST, manifest.model_copy(update={"files": files}))
+    found = compare(one, two)
+    assert {row.verdict for row in found.rows} == {"incomparable"}
+    assert {row.reason for row in found.rows} == {
+        "worse: a count of a segment is no number: score it again"
+    }
+    assert {row.delta for row in found.rows} == {None}
