@@ -109,5 +109,8 @@ def _explain(fault: BaseException) -> tuple[str, int]:
             return "a name on the command line is too long for a file", UserError.exit_code
         case OSError():
             where = f"{fault.filename}: " if fault.filename else ""
-            return f"{where}{fault.strerror or fault}", RuntimeFault.exit_code
+            full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+            mend = "nothing half-written is kept; make room and run the same again"
+            said = f"{where}{fault.strerror or fault}"
+            return f"{said}: {mend}" if full else said, RuntimeFault.exit_code
     return "interrupted; run the same command again to go on", 130

@@ -296,7 +296,8 @@ def test_a_full_disk_is_5(run, outputs, monkeypatch):
     monkeypatch.setattr("bayling_eval.store.os.fsync", full)
     code, _, err = run("import", "good", "--suite", "flores200", "--hypotheses", "good")
     assert code == 5
-    assert "No space left on device" in one_line(err)
+    said = "No space left on device: nothing half-written is kept; make room and run the same again"
+    assert said in one_line(err)
 
 
 def test_an_interrupt_is_130(run, monkeypatch):
