@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bayling_eval import statistics
+from bayling_eval.errors import UserError
 from bayling_eval.macro import Difference, Grouping, averages
 from bayling_eval.method import Method
 from bayling_eval.metrics import HEADLINE, Metric, MetricSpec, make
@@ -73,7 +74,7 @@ def compare(
         UserError: an unknown metric, one without a better direction, a system with several settings
             for a family, or too few trials for the number of tests.
     """
-    metrics_of([name for name in method.min_effect if not MetricSpec.parse(name).file])
+    _check_effects(method)
     made = metrics_of(names or QUALITY)
     found = pairs(candidate, baseline, made, references)
     if not names:
@@ -104,6 +105,15 @@ def compare(
     rows = [found.row for found in differences]
     macro = averages(differences)
     return Comparisons(candidate, baseline, rows, macro, incomplete, differences)
+
+
+def _check_effects(method: Method) -> None:
+    """Refuse minimum effects of metrics that are not known, or that no row would be found by."""
+    specs = [MetricSpec.parse(name) for name in method.min_effect]
+    for spec in specs:
+        if spec.options:
+            raise UserError(f"min_effect of {spec}: it is by the metric's name: write {spec.name}")
+    metrics_of([spec.name for spec in specs if not spec.file])
 
 
 def averaged(found: Sequence[Comparisons], grouping: Grouping) -> list[Comparisons]:

@@ -39,7 +39,7 @@ def checkout(tmp_path):
     folder = tmp_path / "checkout"
     git(tmp_path, "clone", "remote.git", str(folder))
     (folder / "ci").mkdir()
-    suite, n = re.subn(r'use = "flores200".*?\n\n', f"{SAMPLE}\n\n", SUITE, flags=re.DOTALL)
+    suite, n = re.subn(r'use = "flores200".*', f"{SAMPLE}\n", SUITE, flags=re.DOTALL)
     assert n == 1
     (folder / "ci" / "suite.toml").write_text(suite)
     (folder / "ci" / "rules.toml").write_text(RULES)
@@ -104,7 +104,8 @@ def test_the_job_accepts_keeps_and_refuses(checkout):
 
     same = job(checkout, "better", "2" * 40)
     assert set(same.values()) == {0}, same
-    assert (checkout / "summary.md").read_text().startswith("**ready: 3 gates pass")
+    # None of 16 sentences is empty, which says little of all: of so few it only warns.
+    assert (checkout / "summary.md").read_text().startswith("**ready: 2 gates pass, 1 warns")
     assert (checkout / "candidate.zip").stat().st_size < 5_000_000
     now = git(checkout.parent / "remote.git", "rev-parse", ACCEPTED)
     assert now != accepted

@@ -57,7 +57,7 @@ def command(
     from bayling_eval.gate import judge, rules
 
     found = rules.load(rules_file)
-    _check(found, asked, (junit, summary))
+    _check(found, asked, (junit, summary), (str(rules_file), candidate, baseline))
     found.check_directions()
     chosen, other = store.find(results, candidate), store.find(results, baseline)
     asked = replace(asked, names=found.metrics, by=found.groupings, method=_method(found, asked))
@@ -77,7 +77,7 @@ def command(
     return 0
 
 
-def _check(rules: "Rules", asked: Asked, files: Sequence[Path | None]) -> None:
+def _check(rules: "Rules", asked: Asked, files: Sequence[Path | None], read: Sequence[str]) -> None:
     """Refuse what the rules leave no room for, code that nobody agreed to, and files of no use."""
     beside = [name for name in asked.names if name not in rules.metrics]
     code = [name for name in rules.metrics if ".py:" in name and name not in asked.names]
@@ -92,6 +92,9 @@ def _check(rules: "Rules", asked: Asked, files: Sequence[Path | None]) -> None:
         # A device would be replaced by a file.
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UserError(f"{path} is no plain file: name one that may be written")
+        others = [*map(Path, read), *(other for other in files if other and other is not path)]
+        if path.resolve() in {other.resolve() for other in others}:
+            raise UserError(f"{path} is read or written already: name another file")
 
 
 def _method(rules: "Rules", asked: Asked) -> Method:

@@ -108,6 +108,8 @@ class _Texts:
 
 def _sample(row: GateRow, held: Held, texts: _Texts) -> Sample | None:
     """Return the segment that loses most to the baseline; of a floor, the lowest."""
+    if row.delta is None and row.rule != "floor":
+        return None  # what was not compared has no segments in common
     key = (str(row.task), str(row.metric), str(row.signature))
     metric = next((one for one in held.metrics.values() if one.name == row.metric), None)
     both = next((pair for pair in held.sides if key in pair[0].stored), None)

@@ -8,7 +8,7 @@ from bayling_eval.compare import Comparisons
 from bayling_eval.gate.rules import Rules, made
 from bayling_eval.gate.words import number
 from bayling_eval.metrics import Metric, MetricSpec
-from bayling_eval.records import Comparison, Score
+from bayling_eval.records import Comparison, PlannedTask, Score
 from bayling_eval.sides import Side
 
 
@@ -35,9 +35,13 @@ class Held:
         name = MetricSpec.parse(written).name
         return [row for row in self.pair.rows if row.metric == name]
 
-    def tasks(self) -> list[Comparison]:
-        """Return one row of each task."""
-        return list({row.task: row for row in self.pair.rows}.values())
+    @property
+    def planned(self) -> list[PlannedTask]:
+        """Every task that a side planned, whatever the metrics."""
+        found = {}
+        for ours, theirs in self.sides:
+            found.update({**theirs.planned, **ours.planned})
+        return list(found.values())
 
     def tests(self, row: Comparison) -> int:
         """Return how many tests a row's p-value was corrected for."""

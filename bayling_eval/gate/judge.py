@@ -53,6 +53,8 @@ def judge(
     shown = evidence.show(rows, held)
     ordered = tuple(waivers[n] for n in sorted(waivers))
     notes = (*shown.notes, *(_said(one) for one in ordered if one.state != "used"))
+    if pair.candidate.label == pair.baseline.label:
+        notes += (f"both are {pair.candidate.label}: no difference can show",)
     return Judgement(rules, pair, tuple(gates), tuple(shown.rows), ordered, notes)
 
 

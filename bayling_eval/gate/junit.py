@@ -34,6 +34,8 @@ def write(judgement: Judgement, properties: Mapping[str, str]) -> bytes:
     root = ET.Element("testsuites", name="bayling-eval gate")
     for gate in judgement.gates:
         root.append(_suite(gate, [row for row in rows if row.gate == gate.gate], told))
+    if judgement.verdict in ("incomplete", "incomparable"):
+        root.append(_unsettled(judgement))
     totals = {
         key: str(sum(int(suite.attrib[key]) for suite in root))
         for key in ("tests", "failures", "errors")
@@ -66,6 +68,16 @@ def _suite(gate: GateOutcome, rows: list[GateRow], properties: Mapping[str, str]
     for key, value in properties.items():
         ET.SubElement(told, "property", name=visible(key), value=visible(value, _MESSAGE))
     suite.extend(cases)
+    return suite
+
+
+def _unsettled(judgement: Judgement) -> ET.Element:
+    """Return an error: what cannot be judged is no success, whatever the gates say."""
+    suite = ET.Element("testsuite", name="verdict", tests="1", failures="0", errors="1")
+    case = ET.SubElement(suite, "testcase", classname="gate.verdict", name="verdict")
+    message = visible(judgement.sentence, _MESSAGE)
+    error = ET.SubElement(case, "error", type=judgement.verdict, message=message)
+    error.text = "\n".join([message, *map(visible, judgement.pair.incomplete[:CASES])])
     return suite
 
 

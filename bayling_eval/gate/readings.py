@@ -58,12 +58,17 @@ def count(gate: rules.CountGate, held: Held) -> Reading:
     return Reading(
         found,
         f"at most {gate.max} {'/'.join(gate.verdict)}{over}",
-        lambda rows: str(sum(row.outcome == "fail" for row in rows)),
+        _counted,
         lambda rows: gate.max,
         max(
             (e for row in chosen if (e := number(row.detectable_effect)) is not None), default=None
         ),
     )
+
+
+def _counted(rows: Sequence[GateRow]) -> str:
+    fails, unknown_ = (sum(row.outcome == state for row in rows) for state in ("fail", "warn"))
+    return f"{fails}, {unknown_} unknown" if unknown_ else str(fails)
 
 
 def protected(gate: rules.ProtectedGate, held: Held) -> Reading:
@@ -111,6 +116,7 @@ def _together(
             continue
         stderr = row.stderr or 0.0
         ends = statistics.simultaneous(row.delta or 0.0, stderr, len(chosen))
+        ends = _widened(row.metric, ends, row.clusters or row.n, len(chosen))
         state, said = judged(*sorted(sign * end for end in ends))
         detectable.append(statistics.detectable_effect(stderr, len(chosen)))
         if state == "warn":
@@ -160,7 +166,7 @@ def coverage(gate: rules.CoverageGate, held: Held) -> Reading:
     """Ask for comparisons of enough of the planned tasks."""
     found = []
     for row in select(gate, held.rows(gate.metric)):
-        why = _unknown(row)
+        why = None if finite(row.delta, row.stderr, row.ci_low, row.ci_high) else _unknown(row)
         found.append(
             _row(gate, held, row, "fail" if why else "pass", why or "compared", _ends(row))
         )
@@ -196,10 +202,11 @@ def floor(gate: rules.FloorGate, held: Held) -> Reading:
             )
             continue
         said = f"{row.metric} {words.score(name, score.value)}"
-        ends = (score.ci_low, score.ci_high)
+        ends: tuple[float | None, float | None] = (score.ci_low, score.ci_high)
         state: State = "warn"
         if finite(score.value, *ends):
-            low, high = sorted(sign * (end or 0.0) for end in ends)
+            ends = _widened(row.metric, (ends[0] or 0.0, ends[1] or 0.0), score.n, 1)
+            low, high = sorted(sign * end for end in ends)
             state = "pass" if low >= limit else "fail" if high < limit else "warn"
             said += f" {words.scores(name, *ends)}"
         tail = {"pass": f"{words_of[0]} {bound}", "fail": f"{words_of[1]} {bound}"}
@@ -217,7 +224,7 @@ def floor(gate: rules.FloorGate, held: Held) -> Reading:
 
 def same(gate: rules.SameGate, held: Held) -> Reading:
     """Ask that settings are known and equal; what is unknown may differ."""
-    tasks = {row.task for row in select(gate, held.tasks())}
+    tasks = {planned.task for planned in select(gate, held.planned)}
     found = []
     for ours, theirs in held.sides:
         if not tasks & {*ours.planned, *theirs.planned}:
@@ -292,7 +299,20 @@ def _unknown(row: Comparison) -> str | None:
         return (
             f"not a number: {row.metric} is not defined on some resamples of {row.n} {_noun(row)}"
         )
-    return None
+    return row.reason if row.detectable_effect is None else None
+
+
+def _widened(metric: str, ends: Ends, units: int | None, tests: int) -> Ends:
+    """Widen an interval of shares in which no segment differs: a bootstrap gives it no width.
+
+    Of n segments without one, at most 1 - (alpha / 2m)^(1/n) of all may be one: the exact binomial
+    bound (Clopper & Pearson 1934).
+    """
+    bare = ends[0] == ends[1] and abs(ends[0]) in (0.0, 1.0)
+    if not bare or not units or not metric.endswith("_rate"):
+        return ends
+    reach = 1 - (statistics.ALPHA / (2 * tests)) ** (1 / units)
+    return ends[0] - reach, ends[1] + reach
 
 
 def _noun(row: Comparison) -> str:
@@ -351,12 +371,13 @@ def _members(gate: rules.MacroGate, held: Held, mean: MacroRow) -> list[str]:
 
 def _differ(field: str, ours: Side, theirs: Side) -> str | None:
     """Say how a setting differs; of a run, which names its engine, nothing is unknown."""
-    shown = []
-    for side in (ours, theirs):
-        settings = side.cell.settings if side.cell else Settings()
-        value = getattr(settings, field)
-        known = value is not None or settings.backend is not None
-        shown.append(words.visible(value, 60) if known else "unknown")
-    if shown[0] == shown[1] != "unknown":
+    settings = [side.cell.settings if side.cell else Settings() for side in (ours, theirs)]
+    values = [getattr(one, field) for one in settings]
+    known = [one.backend is not None or getattr(one, field) is not None for one in settings]
+    if all(known) and values[0] == values[1]:
         return None
+    shown = [
+        words.visible(value, 200) if is_known else "unknown"
+        for value, is_known in zip(values, known, strict=True)
+    ]
     return f"{field} {' / '.join(shown)}"

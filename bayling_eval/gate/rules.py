@@ -25,6 +25,9 @@ class _Table(BaseModel):
 
 
 class _Gate(_Table):
+    # true is no number, and "1.5" neither.
+    model_config = ConfigDict(strict=True)
+
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     """Name of the gate: letters, digits, ``.``, ``_`` and ``-``; no two gates share one."""
 
@@ -51,7 +54,7 @@ class CountGate(_Selecting):
     """Metric that is judged, as written for ``--metric``."""
     inconclusive: Inconclusive = "warn"
     """What a gate is that nothing can be said of: ``warn`` or ``fail``."""
-    verdict: tuple[Verdict, ...] = Field(default=("regressed",), min_length=1)
+    verdict: tuple[Verdict, ...] = Field(default=("regressed",), min_length=1, strict=False)
     """The verdicts that count: one, or a list."""
     max: int = Field(default=0, ge=0)
     """How many rows may have one."""
@@ -148,7 +151,7 @@ class SameGate(_Selecting):
 
     rule: Literal["same"]
     """``same``"""
-    require_same: tuple[str, ...] = Field(min_length=1)
+    require_same: tuple[str, ...] = Field(min_length=1, strict=False)
     """Fields of the settings, ``["prompt_set", "num_fewshot"]``."""
 
 
@@ -158,6 +161,8 @@ Gate = Annotated[Selecting | MacroGate, Field(discriminator="rule")]
 
 class Waiver(_Table):
     """``[[waivers]]``: a failing row that somebody takes responsibility for."""
+
+    model_config = ConfigDict(strict=True)
 
     gate: str
     """Gate that the row fails."""

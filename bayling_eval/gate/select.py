@@ -2,16 +2,19 @@
 
 import fnmatch
 from collections.abc import Sequence
+from typing import TypeVar
 
 from bayling_eval import languages
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.gate.rules import Selecting
 from bayling_eval.gate.words import known
 from bayling_eval.macro import group_of
-from bayling_eval.records import Comparison
+from bayling_eval.records import Comparison, PlannedTask
+
+Row = TypeVar("Row", Comparison, PlannedTask)
 
 
-def select(gate: Selecting, rows: Sequence[Comparison]) -> list[Comparison]:
+def select(gate: Selecting, rows: Sequence[Row]) -> list[Row]:
     """Return the rows that a gate selects of those of its metric, in their order.
 
     Raises:
@@ -51,11 +54,11 @@ def _absent(kind: str, asked: str, have: set[str]) -> UserError:
     return UserError(said if "Known: " in said else f"{said} There are {known(have)}.")
 
 
-def _side(row: Comparison) -> str:
+def _side(row: Comparison | PlannedTask) -> str:
     return group_of(row.src_lang, row.tgt_lang)
 
 
-def _of_languages(spec: str, rows: Sequence[Comparison]) -> list[Comparison]:
+def _of_languages(spec: str, rows: Sequence[Row]) -> list[Row]:
     """Return the rows with one of the languages; each item of the list must be of use."""
     wanted: set[str] = set()
     have = {lang for row in rows for lang in _langs(row)}
@@ -70,7 +73,7 @@ def _of_languages(spec: str, rows: Sequence[Comparison]) -> list[Comparison]:
     return [row for row in rows if wanted & _langs(row)]
 
 
-def _keys(item: str, rows: Sequence[Comparison]) -> set[str]:
+def _keys(item: str, rows: Sequence[Row]) -> set[str]:
     """Return the keys that a code or set means in at least one of the rows' families."""
     found: set[str] = set()
     fault = None
@@ -86,5 +89,5 @@ def _keys(item: str, rows: Sequence[Comparison]) -> set[str]:
     return found
 
 
-def _langs(row: Comparison) -> set[str]:
+def _langs(row: Comparison | PlannedTask) -> set[str]:
     return {lang for lang in (row.src_lang, row.tgt_lang, row.lang) if lang}

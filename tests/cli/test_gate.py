@@ -160,6 +160,8 @@ def test_nothing_in_common_is_exit_4(run, tmp_path):
         (("rules.toml", "bad", "good", "--trials", "50"), "50 trials cannot resolve 6 tests"),
         (("rules.toml", "bad", "good", "--junit", "results"), "is a directory"),
         (("rules.toml", "bad", "good", "--summary", "link.md"), "link.md is no plain file"),
+        (("rules.toml", "bad", "good", "--summary", "rules.toml"), "rules.toml is read or written"),
+        (("rules.toml", "bad", "good", "--summary", "a", "--junit", "a"), "name another file"),
         (("tibetan.toml", "bad", "good"), "tibetan.toml:1: gate 'a': languages: 'bod_Tibt' "),
         (("mine.toml", "bad", "good"), "add --metric mine.py:Mine if you trust it"),
     ],

@@ -16,7 +16,8 @@ ALL = (
     gate("count")
     + gate("protected", languages="@all", limit=1)
     + gate("macro", group="flores200 all", min=-0.1)
-    + gate("health", metric="empty_rate", max_change=0.01)
+    # Of ten documents without an empty output up to 42 % of all may have one: six rows together.
+    + gate("health", metric="empty_rate", max_change=0.45)
     + gate("coverage")
     + gate("floor", min=50)
 )
@@ -47,10 +48,12 @@ def test_exactly_the_spoiled_directions_fail(tmp_path, system):
         "count": set(SPOILED),
         "protected": set(SPOILED),
         "macro": {"flores200 all"},
-        "health": set(SPOILED),
         "floor": set(SPOILED),
     }
-    assert found.sentence == "not ready: 5 of 6 gates fail"
+    # Half of the outputs are empty: of ten documents that may be more than 45 points, or less.
+    health = next(one for one in found.gates if one.gate == "health")
+    assert (health.outcome, set(health.where)) == ("warn", set(SPOILED))
+    assert found.sentence.startswith("not ready: 4 of 6 gates fail")
 
 
 def test_a_failing_row_has_a_sentence_and_the_segment_that_lost_most(tmp_path, system):
@@ -215,8 +218,10 @@ def test_a_floor_is_of_the_candidate_alone(tmp_path, system):
     assert [r.task for r in found.rows if r.outcome == "fail"] == [lowest.task]
     assert found.rows[0].sample is not None
     assert only(judged(tmp_path, gate("floor", min=99.9), one, two)).n_fail == len(DIRECTIONS)
-    high = gate("floor", metric="empty_rate", max=0)
-    assert only(judged(tmp_path, high, one, two)).outcome == "pass"
+    # None of 30 segments is empty: 1 - 0.025^(1/30) = 11.6 % of all may be.
+    for most, outcome in ((0.12, "pass"), (0.11, "fail")):
+        high = gate("floor", metric="empty_rate", max=most)
+        assert only(judged(tmp_path, high, one, two)).outcome == outcome
     lacking = judged(tmp_path, gate("floor", min=1), two, one)
     assert only(lacking).outcome == "fail"
     assert set(only(lacking).where) == set(SPOILED)
