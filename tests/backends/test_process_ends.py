@@ -52,11 +52,13 @@ def test_leaving_by_a_fault_ends_the_process_though_a_stream_is_open(start):
 
 
 PARENT = """
-import itertools, sys
+import itertools, signal, sys
 from pathlib import Path
 from bayling_eval.backends.base import BackendSpec, Request
 from bayling_eval.backends.process import EngineProcess
 
+# Tests that a shell runs in the background ignore it, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 spec = BackendSpec("echo", "any", model_args={"delay": 0.02})
 asked = (Request(f"{n:032x}", "generate_until", "x") for n in range(100_000))
 with EngineProcess(spec, Path(sys.argv[1])) as engine:
