@@ -38,6 +38,9 @@ MARKS: Mapping[Verdict, str] = {
 _COLLAPSE = 30
 _DEFAULT = Method()
 
+Keys = frozenset[tuple[str, str]]
+"""Tasks and metrics."""
+
 
 @dataclass(frozen=True)
 class Comparisons:
@@ -118,18 +121,41 @@ def _check_effects(method: Method) -> None:
 
 def averaged(found: Sequence[Comparisons], grouping: Grouping) -> list[Comparisons]:
     """Average as asked, and over the tasks that every pair has, where these are fewer."""
-    finished = [{_key(one.row) for one in c.differences if one.samples is not None} for c in found]
-    common = frozenset(set.intersection(*finished)) if finished else frozenset()
+    common = shared(found)
     return [
         replace(
             pair,
             macro=[
                 *averages(pair.differences, grouping),
-                *(averages(pair.differences, grouping, common=common) if common != own else []),
+                *(
+                    averages(pair.differences, grouping, common=common)
+                    if common != measured(pair.rows)
+                    else []
+                ),
             ],
         )
-        for pair, own in zip(found, finished, strict=True)
+        for pair in found
     ]
+
+
+def joined(found: Comparisons, more: Comparisons) -> Comparisons:
+    """Return the comparison of one pair under some metrics together with that under others."""
+    return replace(
+        found,
+        rows=[*found.rows, *more.rows],
+        macro=[*found.macro, *more.macro],
+        differences=(*found.differences, *more.differences),
+    )
+
+
+def measured(rows: Iterable[Comparison]) -> Keys:
+    """Return the tasks and metrics of rows with a difference."""
+    return frozenset((row.task, row.metric) for row in rows if row.delta is not None)
+
+
+def shared(found: Sequence[Comparisons]) -> Keys:
+    """Return the tasks and metrics that every pair has a difference of."""
+    return frozenset.intersection(*(measured(pair.rows) for pair in found))
 
 
 def settings_diff(candidate: Settings, baseline: Settings) -> list[str]:
@@ -381,10 +407,6 @@ def _judged(tested: Difference, holm: float, fdr: float, tests: int) -> Differen
         "reason": reason,
     }
     return replace(tested, row=row.model_copy(update=judged))
-
-
-def _key(row: Comparison) -> tuple[str, str]:
-    return row.task, row.metric
 
 
 def _worst_first(tested: Difference) -> tuple[bool, float]:

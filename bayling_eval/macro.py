@@ -21,7 +21,7 @@ from bayling_eval.statistics import Floats
 
 PIVOTS = ("eng_Latn", "zho_Hans")
 # A mean of BLEU or TER over languages mixes tokenizers.
-_NEVER_AVERAGED = {"bleu", "ter"}
+NEVER_AVERAGED = {"bleu", "ter"}
 # Fewer languages are shown one by one: an interval of two says nothing of languages.
 MIN_GROUP = 5
 _BANDS = ((1_000_000, "under 1M"), (10_000_000, "1M-10M"), (100_000_000, "10M-100M"))
@@ -106,7 +106,7 @@ def averages(
     """
     members: dict[tuple[str, str, str], list[Difference]] = {}
     for one in differences:
-        if one.row.metric in _NEVER_AVERAGED:
+        if one.row.metric in NEVER_AVERAGED:
             continue
         if common is not None and (one.row.task, one.row.metric) not in common:
             continue
@@ -218,10 +218,11 @@ def _by_language(label: str, say: Callable[[Language], str]) -> Callable[[Compar
     return name
 
 
-def _band(one: Language) -> str:
-    if one.speakers is None:
+def band(speakers: int | None) -> str:
+    """Return the band that a number of speakers is in; ``unknown`` where there is none."""
+    if speakers is None:
         return "unknown"
-    return next((name for limit, name in _BANDS if one.speakers < limit), "100M or more")
+    return next((name for limit, name in _BANDS if speakers < limit), "100M or more")
 
 
 GROUPINGS: Mapping[str, Callable[[Comparison], str | None]] = {
@@ -229,7 +230,7 @@ GROUPINGS: Mapping[str, Callable[[Comparison], str | None]] = {
     "side": lambda row: f"{row.family}{_side(row)}" if row.tgt_lang else None,
     "language-family": _by_language("language-family", lambda one: one.family or "unknown"),
     "script": _by_language("script", lambda one: one.script),
-    "speakers": _by_language("speakers", _band),
+    "speakers": _by_language("speakers", lambda one: band(one.speakers)),
     "xlmr": _by_language("xlmr", lambda one: "covered" if one.xlmr else "not covered"),
 }
 """What averages can be formed over; each but ``suite`` keeps the sides of translation apart."""

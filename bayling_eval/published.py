@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -44,6 +44,10 @@ class PublishedScore:
     note: str
 
 
+_ROW = (
+    *("task", "src_lang", "tgt_lang", "system", "metric"),
+    *("value", "citation", "table", "licence"),
+)
 COLUMNS = tuple(column.name for column in fields(PublishedScore))
 _MAY_BE_EMPTY = {"task", "src_lang", "tgt_lang", "note"}
 
@@ -118,6 +122,14 @@ class Context:
         expected = Counter(self.groups.values())
         own = [_mean(key[0], found, expected[key[0]]) for key, found in sorted(members.items())]
         return [*own, *(_printed(s) for s in self.scores if s.task is None)]
+
+    def document(self) -> dict[str, Any]:
+        """Return what a JSON document says of published scores."""
+        return {
+            "published": [{name: getattr(s, name) for name in _ROW} for s in self.scores if s.task],
+            "published_macro": [asdict(mean) for mean in self.means()],
+            "citations": citations(self.scores),
+        }
 
 
 def load(folder: Path | None = None) -> tuple[PublishedScore, ...]:

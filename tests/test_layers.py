@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "bayling_eval"
 
 # A folder stands for all its modules, which may import each other.
 LAYERS = (
-    ("errors", "records", "resources", "spreadsheet"),
+    ("errors", "graphemes", "records", "resources", "spreadsheet"),
     ("registry", "method"),
     ("languages", "provenance", "statistics"),
-    ("store", "hub"),
+    ("digits", "hub", "store"),
     ("responses", "sources", "published", "subsets", "checkpoints"),
     ("comet",),
     ("metrics", "tasks", "tables", "backends", "presets", "prompt_sets", "toml_files"),
@@ -49,7 +49,7 @@ HOMES = {
     "huggingface_hub": {"checkpoints"},
     "vllm": {"backends"},
     "comet": {"comet"},
-    "matplotlib": set(),
+    "matplotlib": {"report"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -28,7 +28,7 @@ def test_the_page_is_one_file_that_asks_for_nothing(page):
     parsed = Page(page)
     tags = collections.Counter(tag for tag, _ in parsed.tags)
     assert (tags["script"], tags["style"], tags["html"], tags["main"], tags["h1"]) == (1,) * 5
-    assert not {"img", "iframe", "object", "embed", "form", "base", "svg"} & set(tags)
+    assert not {"img", "iframe", "object", "embed", "form", "base"} & set(tags)
     for name in ("src", "href", "action", "srcset"):
         assert not [v for v in parsed.attributes(name) if not v.startswith(("#", "data:,"))]
     names = {name for _, attrs in parsed.tags for name in attrs}
@@ -92,7 +92,9 @@ def test_the_headline_counts_what_the_table_shows(page, document):
     rows = table_rows(page)
     for verdict, n in counted.items():
         assert sum(f"</span> {view.WORDS[verdict]}<" in row for row in rows) == n
-    assert "Worst: English → Chinese (Simplified)" in parsed.words
+    worst = re.search(r'<ol class="worst".*?</ol>', page, re.DOTALL).group()
+    assert Page(worst).words.startswith("English → Chinese (Simplified) ▼")
+    assert worst.count("<li>") == 2
 
 
 def test_the_page_says_nothing_about_shipping_without_rules(page):
@@ -108,7 +110,7 @@ def test_averages_stand_beside_the_regressed_and_bleu_has_none(page, document):
     assert f"{mean} mean difference in chrF++, 6/7 directions; 2 regressed" in words
     assert "No mean of fewer than 5 directions" in words
     assert not [row for row in document["macro"] if row["metric"] == "bleu"]
-    overview = page.split('id="overview"')[1].split('id="directions"')[0]
+    overview = page.split('id="overview"')[1].split('id="regressions"')[0]
     bleu = overview.split("The same in BLEU")[1].split("<tr")[2:]
     assert bleu
     assert all("never averaged over languages" in row for row in bleu)
@@ -138,9 +140,10 @@ def test_the_headline_has_a_line_for_each_further_baseline(page, document):
 
 
 def test_the_difference_and_the_verdict_come_first(page):
-    heads = re.findall(r'<button type="button">([^<]*)</button>', page)
+    head = page.split('<table class="sortable">')[1].partition("</thead>")[0]
+    heads = re.findall(r'<button type="button">([^<]*)</button>', head)
     assert heads[:6] == ["Source", "Target", "Δ chrF++", "Verdict", "p", "n"]
-    assert heads[-2:] == ["Family", "Script"]
+    assert heads[-3:] == ["Family", "Script", "Speakers"]
     cells = {len(re.findall(r"<t[dh][ >]", row)) for row in table_rows(page)}
     assert cells == {len(heads)}
 
@@ -228,14 +231,13 @@ def test_hostile_reasons_do_nothing(tmp_path, results):
     parsed = Page(text)
     assert "Incomplete: 1 planned result is not there." in parsed.words
     assert parsed.words.count("<script>alert(1)</script>") >= 5
-    assert not {"img", "svg"} & {tag for tag, _ in parsed.tags}
+    assert "img" not in {tag for tag, _ in parsed.tags}
+    assert all({"role", "viewbox"} <= set(attrs) for tag, attrs in parsed.tags if tag == "svg")
     assert "U+D800" in parsed.words
     assert json.loads((tmp_path / "x" / "report.json").read_bytes())["rows"][0]["reason"] == why
 
 
 def test_hostile_tasks_and_languages_of_an_export_do_nothing():
-    ids = build._ids("dir", ['a" x', "a' x", "a_ x", "b"])
-    assert ids == ["dir-a__x", "dir-a__x-2", "dir-a__x-3", "dir-b"]
     assert view.tongue("<b>").lang == ""
 
 
@@ -260,7 +262,10 @@ def test_the_same_results_give_the_same_bytes(make, tmp_path):
     first = {p: p.read_bytes() for p in (tmp_path / "reports" / "r").rglob("*") if p.is_file()}
     make()
     assert first == {p: p.read_bytes() for p in first}
-    assert {p.name for p in first} == {
+    drawn = {p.stem for p in first if p.suffix == ".svg"}
+    assert drawn == {p.stem for p in first if p.suffix == ".pdf"}
+    assert "overview" in drawn
+    assert {p.name for p in first if p.parent.name != "figures"} == {
         "index.html",
         "report.json",
         "scores.csv",
@@ -268,6 +273,17 @@ def test_the_same_results_give_the_same_bytes(make, tmp_path):
         "macro.csv",
         "directions.csv",
     }
+
+
+def test_what_an_earlier_report_of_the_name_wrote_is_removed(make, tmp_path):
+    make()
+    folder = tmp_path / "reports" / "r"
+    for name in ("figures/old.svg", "tables/old.csv", "notes.txt"):
+        (folder / name).write_text("old", encoding="utf-8")
+    make()
+    assert not (folder / "figures/old.svg").exists()
+    assert not (folder / "tables/old.csv").exists()
+    assert (folder / "notes.txt").read_text(encoding="utf-8") == "old"
 
 
 def test_a_task_scored_in_two_ways_has_one_line_and_the_asked_one(
@@ -293,7 +309,7 @@ def test_an_exported_system_can_be_reported(tmp_path, results, make, with_text):
     _, text = make(baselines=(path,))
     words = Page(text).words
     assert ("No samples: old has no texts here" in words) != with_text
-    assert ('<details id="samples-' in text) == with_text
+    assert ('id="samples-' in text) == with_text
     assert len(table_rows(text)) == len(DIRECTIONS)
 
 
@@ -342,7 +358,9 @@ def test_nothing_comparable_is_said_with_exit_code_4(tmp_path, results, small_da
     [
         (1.234, "chrf++", True, "+1.23"),
         (-1.236, "chrf++", True, "\N{MINUS SIGN}1.24"),
-        (-0.001, "chrf++", True, "0.00"),
+        (-0.001, "chrf++", True, "\N{MINUS SIGN}0.001"),
+        (-0.001, "chrf++", False, "0.00"),
+        (0.0, "chrf++", True, "0.00"),
         (0.0005, "empty_rate", False, "0.05 %"),
         (None, "chrf++", False, "–"),
         (float("nan"), "chrf++", False, "–"),
@@ -359,5 +377,5 @@ def test_an_interval_has_its_unit_once():
 
 def test_where_lower_is_better_the_worst_is_a_rise(make):
     page = make("--metric", "empty_rate")[1]
-    assert re.search(r"Worst: English → \w+.* regressed, \+\d+\.\d\d pp", Page(page).words)
+    assert re.search(r"English → \w+.* ▼ \+\d+\.\d\d pp", Page(page).words)
     assert 'aria-sort="descending"' in page

@@ -80,7 +80,7 @@ def test_other_groups_are_shown_beside_the_usual_ones(make, tmp_path):
     assert "X → English, XLM-R covered" in groups
     assert page.count('<div class="tile">') == 4
     made = {row["by"] for row in report_json(tmp_path)["macro"]}
-    assert made == {"suite", "side", "script", "xlmr"}
+    assert made == {"suite", "side", "language-family", "script", "speakers", "xlmr"}
 
 
 def test_weighted_means_have_a_column_and_say_what_they_are_of(make, tmp_path):
@@ -106,7 +106,7 @@ def test_groups_of_another_grouping_count_their_own_verdicts(results):
     systems = [store.find(results, name) for name in ("new", "old")]
     weights = Grouping(("script",), Weights("one", {"deu_Latn": 1.0}))
     (found,) = averaged([compare(*systems, method=Method(trials=TRIALS))], weights)
-    made = [s for s in summary.summaries(found, "old", CHRF) if s.extra]
+    made = [s for s in summary.summaries(found, "old", CHRF, asked=("script",)) if s.extra]
     counted = {s.group: (s.n, s.n_expected, sum(s.counts.values())) for s in made}
     assert counted == {
         "English → X, script Hans": (1, 1, 1),

@@ -13,6 +13,7 @@ from bayling_eval.cli import compare_view
 from bayling_eval.cli.compare_options import Asked
 from bayling_eval.cli.latex import Table, bold, escape, small
 from bayling_eval.compare import MARKS, Comparisons
+from bayling_eval.digits import places
 from bayling_eval.macro import GROUPINGS, group_of, language_of
 from bayling_eval.records import Comparison, Score
 from bayling_eval.rows import status_rows
@@ -300,7 +301,7 @@ def _line(held: Held, task: str) -> list[str]:
 def _score_text(score: Score | None, metric: str) -> str:
     if score is None:
         return "–"
-    return "n/c" if score.value is None else f"{score.value:.{texts.digits(metric)}f}"
+    return "n/c" if score.value is None else f"{score.value:.{places(metric)}f}"
 
 
 def _mark(row: Comparison | None) -> str:

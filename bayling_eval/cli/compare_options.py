@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,6 +15,7 @@ from bayling_eval.method import RESAMPLES, TRIALS, Method
 if TYPE_CHECKING:
     # Comparing loads numpy, which most verbs do without.
     from bayling_eval.compare import Comparisons
+    from bayling_eval.gate.rules import Rules
     from bayling_eval.store import System
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -32,6 +33,8 @@ class Asked:
     """Groupings of the averages."""
     weights: str | None
     """``speakers`` or a file."""
+    also: tuple[str, ...] = ()
+    """Metrics beside these that something else asks for: rules."""
 
     @property
     def words(self) -> list[str]:
@@ -75,7 +78,7 @@ def compare_each(
     candidate: "System", baselines: "Sequence[System]", asked: Asked, *, quiet: bool
 ) -> "list[Comparisons]":
     """Compare a candidate with each baseline, with progress."""
-    from bayling_eval.compare import averaged, compare
+    from bayling_eval.compare import averaged, compare, joined
     from bayling_eval.macro import Grouping, Weights, check_grouping
 
     check_grouping(asked.by)
@@ -84,18 +87,48 @@ def compare_each(
     found = []
     for baseline in baselines:
         show = common.progress(quiet, f"{candidate.name} / {baseline.name}")
-        found.append(
-            compare(
-                candidate,
-                baseline,
-                names=asked.names,
-                references=asked.references,
-                method=asked.method,
-                progress=show,
-            )
-        )
+        how: dict[str, Any] = {
+            "references": asked.references,
+            "method": asked.method,
+            "progress": show,
+        }
+        pair = compare(candidate, baseline, names=asked.names, **how)
+        had = {row.metric for row in pair.rows}
+        if lacking := [m for m in asked.also if m not in had and m not in asked.names]:
+            _check_alike(lacking, had)
+            pair = joined(pair, compare(candidate, baseline, names=lacking, **how))
+        found.append(pair)
     common.end_progress(quiet)
     return averaged(found, grouping)
+
+
+def _check_alike(names: Sequence[str], had: set[str]) -> None:
+    """Refuse one metric written in two ways: rows are told apart by its name."""
+    from bayling_eval.metrics import MetricSpec
+
+    for written in names:
+        if (name := MetricSpec.parse(written).name) in had:
+            raise UserError(
+                f"the rules judge by {written} and the rest is {name}: add --metric {written}"
+            )
+
+
+def under(rules: "Rules", asked: Asked) -> Asked:
+    """Put what the command line says of the method over what the rules say.
+
+    Raises:
+        UserError: a metric of the rules is code, and nobody agreed to it.
+    """
+    code = [name for name in rules.metrics if ".py:" in name and name not in asked.names]
+    if code:
+        raise UserError(
+            f"{rules.path}: metric {code[0]} is code of your own that would run: "
+            f"add --metric {code[0]} if you trust it"
+        )
+    own, said = rules.compare or Method(), asked.method
+    update: dict[str, Any] = {name: getattr(said, name) for name in said.model_fields_set}
+    update["min_effect"] = {**own.min_effect, **said.min_effect}
+    return replace(asked, method=own.model_copy(update=update))
 
 
 def _method(given: dict[str, Any]) -> Method:

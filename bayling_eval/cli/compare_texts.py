@@ -1,21 +1,18 @@
 """Comparisons in short texts: names, numbers with the digits that decide, methods, signatures."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from bayling_eval.compare import MARKS, Comparisons
+from bayling_eval.compare import MARKS
+from bayling_eval.digits import decided, p_decided, places
 from bayling_eval.macro import GROUPINGS, Grouping
-from bayling_eval.method import Method, minimum_effect
+from bayling_eval.method import Method
 from bayling_eval.records import Comparison
 from bayling_eval.statistics import ALPHA
 from bayling_eval.store import System
 
 # More values of one part of a signature are not all listed.
 _VALUES = 6
-# A number gets so many digits more at most: what then still is at a limit is off by rounding alone.
-_MORE = 5
-Keys = frozenset[tuple[str, str]]
 
 
 def system_names(systems: Sequence[System]) -> list[str]:
@@ -40,16 +37,6 @@ def short_names(rows: Iterable[Comparison]) -> dict[str, str]:
         named[task] = f"{row.family} {name}" if several and name else name or task
     used = Counter(named.values())
     return {task: name if used[name] == 1 else task for task, name in named.items()}
-
-
-def measured(rows: Iterable[Comparison]) -> Keys:
-    """Return the tasks and metrics of rows with a difference."""
-    return frozenset((row.task, row.metric) for row in rows if row.delta is not None)
-
-
-def shared_keys(found: Sequence[Comparisons]) -> Keys:
-    """Return the tasks and metrics that every pair has a difference of."""
-    return frozenset.intersection(*(measured(pair.rows) for pair in found))
 
 
 def grouped(
@@ -110,35 +97,19 @@ def signature_of(rows: Iterable[Comparison]) -> str:
     return "|".join(shown) or "–"
 
 
-def digits(metric: str) -> int:
-    """Return with how many digits a metric is shown: those that its minimum effect needs."""
-    effect = minimum_effect(metric)
-    return 2 if effect >= 0.1 else 3 if effect >= 0.01 or effect == 0 else 4
-
-
-def decided(value: float, places: int, *limits: float, plus: bool = True) -> str:
-    """Return a number with as many digits as say on which side of each limit it is."""
-    sign = "+" if plus else ""
-    for more in range(places, places + _MORE):
-        text = f"{value:{sign}.{more}f}"
-        if all(_side(float(text), limit) == _side(value, limit) for limit in limits):
-            return text if float(text) else f"{0:.{more}f}"
-    return f"{value:{sign}.{places}f}" if round(value, places) else f"{0:.{places}f}"
-
-
 def delta_text(row: Comparison) -> str:
     """Return a difference; at its minimum effect with the digits that say whether it is under."""
     if row.delta is None:
         return "–"
     effect = row.minimum_effect or 0.0
-    return decided(row.delta, digits(row.metric), -effect, 0.0, effect)
+    return decided(row.delta, places(row.metric), -effect, 0.0, effect)
 
 
 def interval_text(metric: str, low: float | None, high: float | None) -> str:
     """Return an interval of differences, its ends on their side of nothing."""
     if low is None or high is None:
         return "–"
-    return f"[{', '.join(decided(end, digits(metric), 0.0) for end in (low, high))}]"
+    return f"[{', '.join(decided(end, places(metric), 0.0) for end in (low, high))}]"
 
 
 def p_text(row: Comparison) -> str:
@@ -146,13 +117,12 @@ def p_text(row: Comparison) -> str:
     p = row.p_adjusted
     if not p:
         return "–"
-    places = max(2, 1 - math.floor(math.log10(p)))
-    return f"{'≤' if row.p_is_bound else ''}{decided(p, places, ALPHA, plus=False)}"
+    return f"{'≤' if row.p_is_bound else ''}{p_decided(p)}"
 
 
 def mean_text(metric: str, delta: float | None) -> str:
     """Return a mean difference, on its side of nothing."""
-    return "–" if delta is None else decided(delta, digits(metric), 0.0)
+    return "–" if delta is None else decided(delta, places(metric), 0.0)
 
 
 def _tested(rows: Iterable[Comparison]) -> list[Comparison]:
@@ -165,7 +135,3 @@ def _tongues(row: Comparison) -> list[str]:
 
 def _base(key: str) -> str:
     return key.partition("_")[0]
-
-
-def _side(value: float, limit: float) -> int:
-    return (value > limit) - (value < limit)

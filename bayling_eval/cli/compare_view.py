@@ -7,7 +7,8 @@ import click
 
 from bayling_eval.cli import common
 from bayling_eval.cli import compare_texts as texts
-from bayling_eval.compare import MARKS, Comparisons
+from bayling_eval.compare import MARKS, Comparisons, Keys, measured, shared
+from bayling_eval.digits import places
 from bayling_eval.method import Method
 from bayling_eval.records import Comparison, MacroRow
 
@@ -44,7 +45,7 @@ def blocks(
 ) -> Iterator[tuple[Comparisons, list[Block]]]:
     """Return a block a metric of each pair; all rows with ``every``, else the worst."""
     names = texts.short_names(row for pair in found for row in pair.rows)
-    shared = texts.shared_keys(found)
+    common_keys = shared(found)
     for number, pair in enumerate(found):
         role = "" if len(found) == 1 else " (does not decide)" if number else " (decides)"
         who = " against ".join(texts.system_names([pair.candidate, pair.baseline]))
@@ -55,7 +56,7 @@ def blocks(
             title = f"{metric}: {who}{role}, {texts.count(rows)}"
             tests = f"{texts.method_of(rows, method)}; one family of tests: {texts.family_of(rows)}"
             about = (tests, f"Signature {texts.signature_of(rows)}")
-            groups = _groups(rows, macro, by, shared)
+            groups = _groups(rows, macro, by, common_keys)
             shown, left = _worst(rows, every=every)
             rest = [*left, *_reasons(rows, names, every=every)]
             members, few = list(_members(rows, macro, names)), []
@@ -98,20 +99,20 @@ def say(lines: Sequence[str], form: str) -> None:
 
 
 def _groups(
-    rows: Sequence[Comparison], macro: Sequence[MacroRow], by: Sequence[str], shared: texts.Keys
+    rows: Sequence[Comparison], macro: Sequence[MacroRow], by: Sequence[str], common_keys: Keys
 ) -> Sequence[Texts]:
     """Return the group table of one metric; groups again that another pair has less of."""
     means: dict[tuple[str, ...], MacroRow] = {(m.by, m.group, m.tasks): m for m in macro}
     own = texts.grouped(rows, by)
-    less = texts.grouped([row for row in rows if (row.task, row.metric) in shared], by)
+    less = texts.grouped([row for row in rows if (row.task, row.metric) in common_keys], by)
     chosen = [(key, "pair", members) for key, members in own.items()]
     for key, members in less.items():
-        if texts.measured(members) != texts.measured(own[key]):
+        if measured(members) != measured(own[key]):
             chosen.append((key, "common", members))
     table: list[Texts] = []
     for (name, group), tasks, members in chosen:
         label = group if tasks == "pair" else f"{group}, common tasks"
-        done = f"{len(texts.measured(members))}/{len(members)}"
+        done = f"{len(measured(members))}/{len(members)}"
         mean = _mean(means.get((name, group, tasks)), macro)
         table.append({"group": label, "n/N": done, **mean, **texts.verdict_counts(members)})
     return table
@@ -175,13 +176,13 @@ def _lines(rows: Sequence[Comparison], names: Mapping[str, str]) -> Sequence[Tex
 
 
 def _numbers(row: Comparison) -> dict[str, str]:
-    places = texts.digits(row.metric)
+    shown = places(row.metric)
     values = {
         "baseline": row.baseline_value,
         "candidate": row.candidate_value,
         "detectable": row.detectable_effect,
     }
-    known = {key: "–" if v is None else f"{v:.{places}f}" for key, v in values.items()}
+    known = {key: "–" if v is None else f"{v:.{shown}f}" for key, v in values.items()}
     return {
         "baseline": known["baseline"],
         "candidate": known["candidate"],

@@ -10,7 +10,7 @@ import click
 
 from bayling_eval import store
 from bayling_eval.cli import common
-from bayling_eval.cli.compare_options import Asked, compare_each, compare_options
+from bayling_eval.cli.compare_options import Asked, compare_each, compare_options, under
 from bayling_eval.errors import UserError
 from bayling_eval.method import Method
 from bayling_eval.provenance import digest_file, versions
@@ -60,7 +60,7 @@ def command(
     _check(found, asked, (junit, summary), (str(rules_file), candidate, baseline))
     found.check_directions()
     chosen, other = store.find(results, candidate), store.find(results, baseline)
-    asked = replace(asked, names=found.metrics, by=found.groupings, method=_method(found, asked))
+    asked = replace(under(found, asked), names=found.metrics, by=found.groupings)
     (pair,) = compare_each(chosen, [other], asked, quiet=quiet)
     judged = judge.judge(found, pair, asked.references)
     words = ["bayling-eval", "gate", str(rules_file), candidate, baseline]
@@ -78,16 +78,10 @@ def command(
 
 
 def _check(rules: "Rules", asked: Asked, files: Sequence[Path | None], read: Sequence[str]) -> None:
-    """Refuse what the rules leave no room for, code that nobody agreed to, and files of no use."""
+    """Refuse what the rules leave no room for, and files of no use."""
     beside = [name for name in asked.names if name not in rules.metrics]
-    code = [name for name in rules.metrics if ".py:" in name and name not in asked.names]
     if beside:
         raise UserError(f"--metric {beside[0]}: no gate of {rules.path} is about it")
-    if code:
-        raise UserError(
-            f"{rules.path}: metric {code[0]} is code of your own that would run: "
-            f"add --metric {code[0]} if you trust it"
-        )
     for path in filter(None, files):
         # A device would be replaced by a file.
         if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -95,14 +89,6 @@ def _check(rules: "Rules", asked: Asked, files: Sequence[Path | None], read: Seq
         others = [*map(Path, read), *(other for other in files if other and other is not path)]
         if path.resolve() in {other.resolve() for other in others}:
             raise UserError(f"{path} is read or written already: name another file")
-
-
-def _method(rules: "Rules", asked: Asked) -> Method:
-    """Put what the command line says of the method over what the rules say."""
-    own, said = rules.compare or Method(), asked.method
-    update: dict[str, Any] = {name: getattr(said, name) for name in said.model_fields_set}
-    update["min_effect"] = {**own.min_effect, **said.min_effect}
-    return own.model_copy(update=update)
 
 
 def _write(

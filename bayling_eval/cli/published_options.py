@@ -1,7 +1,7 @@
 """What ``scores`` and ``compare`` share where they show published scores."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,11 +14,6 @@ from bayling_eval.records import Comparison, Score
 if TYPE_CHECKING:
     # Comparing loads numpy, which `scores` does without.
     from bayling_eval.cli.compare_view import Block, Texts
-
-_ROW = (
-    *("task", "src_lang", "tgt_lang", "system", "metric"),
-    *("value", "citation", "table", "licence"),
-)
 
 published_option = click.option(
     "--published",
@@ -75,14 +70,7 @@ class Papers:
         """Return the keys that a JSON document gets where published scores are asked for."""
         if not self.names:
             return {}
-        context = self.beside(rows)
-        return {
-            "published": [
-                {name: getattr(s, name) for name in _ROW} for s in context.scores if s.task
-            ],
-            "published_macro": [asdict(mean) for mean in context.means()],
-            "citations": published.citations(context.scores),
-        }
+        return self.beside(rows).document()
 
     def lines(self, rows: Sequence[Comparison]) -> list[dict[str, Any]]:
         """Return the lines of a CSV: the rows, the published values, and whose they are."""

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-import regex
-
 from bayling_eval.gate.outcomes import Sample
+from bayling_eval.graphemes import cut
 from bayling_eval.method import minimum_effect
 from bayling_eval.records import Comparison
 
@@ -23,7 +22,7 @@ def visible(text: object, limit: int = SHOWN) -> str:
     writes them; a text is cut between grapheme clusters.
     """
     whole = str(text)
-    shown = _cut(whole, limit)
+    shown = cut(whole, limit)
     line = "".join(c if c.isprintable() or c in _JOINERS else repr(c)[1:-1] for c in shown)
     more = len(whole) - len(shown)
     return f"{line} … {more:,} more characters" if more else line
@@ -127,15 +126,3 @@ def _signed(metric: str, value: float) -> str:
     if _share(metric):
         return f"{100 * value:+.1f}"
     return f"{value:+.2f}" if minimum_effect(metric) >= 0.1 else f"{value:+.4f}"
-
-
-def _cut(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    end = 0
-    # Overlong, so that a cluster that the limit cuts is seen whole unless it is endless.
-    for match in regex.finditer(r"\X", text[: limit + 32]):
-        if match.end() > limit:
-            break
-        end = match.end()
-    return text[: end or limit]

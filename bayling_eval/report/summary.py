@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from statistics import median
 
-from bayling_eval.compare import Comparisons
+from bayling_eval.compare import Comparisons, Keys
 from bayling_eval.macro import GROUPINGS, MIN_GROUP, Grouping, group_of
 from bayling_eval.records import Comparison, MacroRow, Verdict
 from bayling_eval.report.view import PIVOTS, WORDS, name_of, noun
@@ -39,6 +39,14 @@ class Summary:
     extra: bool = False
     """Whether it stands in the overview alone, after all directions and their sides."""
 
+    detectable: float | None = None
+    """Median of what the tests of its rows find; none where nothing was tested."""
+
+    @property
+    def usual(self) -> bool:
+        """Whether it is all directions of a family or one of their sides."""
+        return not self.extra
+
     @property
     def no_mean(self) -> str:
         """Why there is no mean; empty where there is one."""
@@ -56,25 +64,33 @@ def counts(rows: Iterable[Comparison]) -> dict[Verdict, int]:
     return {verdict: found[verdict] for verdict in WORDS}
 
 
+def bar(found: Mapping[Verdict, int], width: float = 300) -> list[tuple[Verdict, float, float]]:
+    """Return the parts of a bar of verdicts that occur: start and width, a gap between them."""
+    total, at, parts = sum(found.values()), 0.0, []
+    for verdict, count in found.items():
+        if count:
+            size = width * count / total
+            parts.append((verdict, at, max(size - 1.5, 0.5)))
+            at += size
+    return parts
+
+
 def verdicts(found: Sequence[Summary]) -> list[Verdict]:
     """Return the verdicts that a table of these needs: regressed, improved, and what occurs."""
     return [v for v in WORDS if v in _ALWAYS or any(one.counts[v] for one in found)]
 
 
-def common(found: Iterable[Comparisons], metric: str) -> set[str]:
-    """Return the tasks that have a difference against every baseline."""
-    return set.intersection(
-        *({r.task for r in c.rows if r.metric == metric and r.delta is not None} for c in found)
-    )
-
-
 def summaries(
-    pair: Comparisons, baseline: str, metric: str, shared: AbstractSet[str] = frozenset()
+    pair: Comparisons,
+    baseline: str,
+    metric: str,
+    common: Keys = frozenset(),
+    asked: Sequence[str] = (),
 ) -> list[Summary]:
     """Return the summary of each family and of its groups under one metric.
 
-    After these stand the other averages that were asked for, and those over the ``shared`` tasks,
-    which every baseline has.
+    After these stand the averages over the groupings ``asked`` for, and those over the ``common``
+    tasks, which every baseline has.
     """
     rows = [row for row in pair.rows if row.metric == metric]
     macro = {r.group: r for r in pair.macro if r.metric == metric and r.tasks == "pair"}
@@ -92,23 +108,24 @@ def summaries(
             average = macro.get(f"{family} {group}")
             made = _summary(baseline, metric, text, members, average)
             found.append(replace(made, whole=group == "all"))
-    return found + _extras(pair, baseline, metric, shared)
+    return found + _extras(pair, baseline, metric, common, asked)
 
 
 def _extras(
-    pair: Comparisons, baseline: str, metric: str, shared: AbstractSet[str]
+    pair: Comparisons, baseline: str, metric: str, common: Keys, asked: Sequence[str]
 ) -> list[Summary]:
     """Return the averages over other groups, and over what every baseline has."""
     rows = [row for row in pair.rows if row.metric == metric]
     many = len({row.family for row in rows}) > 1
     usual = Grouping().by
+    wanted = {*usual, *asked}
     found = []
     for average in pair.macro:
         # Few directions that every baseline has are listed with the others of their group.
         known = average.delta is None if average.tasks == "common" else average.by in usual
-        if average.metric != metric or known:
+        if average.metric != metric or known or average.by not in wanted:
             continue
-        kept = [row for row in rows if average.tasks == "pair" or row.task in shared]
+        kept = [row for row in rows if average.tasks == "pair" or (row.task, row.metric) in common]
         members = [row for row in kept if GROUPINGS[average.by](row) == average.group]
         families = {row.family for row in members}
         groups = _groups(row for row in kept if row.family in families)
@@ -132,7 +149,19 @@ def _summary(
 ) -> Summary:
     done = [row for row in members if row.delta is not None]
     few = tuple(done) if average and average.delta is None else ()
-    return Summary(baseline, metric, text, counts(members), average, len(done), len(members), few)
+    finds = [row.detectable_effect for row in done if row.detectable_effect is not None]
+    middle = median(finds) if finds else None
+    return Summary(
+        baseline,
+        metric,
+        text,
+        counts(members),
+        average,
+        len(done),
+        len(members),
+        few,
+        detectable=middle,
+    )
 
 
 def _groups(rows: Iterable[Comparison]) -> list[str]:

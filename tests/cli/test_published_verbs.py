@@ -206,3 +206,47 @@ def test_scores_can_be_cut_to_a_published_metric(run):
     code, _, err = run("scores", "--metric", "spbleu-published")
     assert code == 2
     assert "--published SYSTEM" in one_line(err)
+
+
+# report
+
+
+@pytest.fixture
+def reported(run, tmp_path):
+    """Return the page and report.json of a report with published scores."""
+    words = ["report", "r", "--candidate", "bad", "--baseline", "good", "--trials", "1000", "-q"]
+    words += ["--metric", "chrf", "--reports", tmp_path / "reports"]
+
+    def invoke(*more: str) -> tuple[str, dict]:
+        code, _, err = run(*words, *more)
+        assert code == 0, err
+        folder = tmp_path / "reports" / "r"
+        page = (folder / "index.html").read_text(encoding="utf-8")
+        return page, json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+    return invoke
+
+
+def test_a_report_shows_published_scores_as_context(reported, tmp_path):
+    page, document = reported("--published", "NLLB-200")
+    section = page[page.index('<section id="published"') :].partition("</section>")[0]
+    for said in ("42.58", "19.51", "46.91", "87.47", "NLLB-200", "spbleu-published", "MIT"):
+        assert said in section
+    assert "Nothing is tested against them" in section
+    assert {(r["task"], r["value"]) for r in document["published"]} >= {
+        (f"flores101_{pair}", value) for pair, value in SPBLEU.items()
+    }
+    means = {(m["group"], m["metric"]): m for m in document["published_macro"]}
+    mean = means["flores101 eng_Latn-x", "spbleu-published"]
+    assert mean["value"] == pytest.approx((42.58 + 19.51) / 2)
+    table = (tmp_path / "reports/r/tables/published.csv").read_text(encoding="utf-8")
+    assert "42.58" in table
+    assert "--published NLLB-200" in document["provenance"]["command"]
+
+
+def test_published_scores_change_no_row_of_a_report(reported):
+    plain, beside = reported()[1], reported("--published", "all")[1]
+    for key in ("rows", "macro", "scores"):
+        assert plain[key] == beside[key]
+    assert plain["published"] == []
+    assert "Published scores" not in reported()[0]

@@ -1,0 +1,1 @@
+"""Figures of the page: drawn by matplotlib, shown as SVG that follows the page's theme."""

@@ -1,0 +1,181 @@
+"""From a report's contents to its page."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bayling_eval import published, sources, statistics
+from bayling_eval.compare import MARKS, shared
+from bayling_eval.macro import MIN_GROUP
+from bayling_eval.report import causes, flags, samples, summary, table, texts, view
+from bayling_eval.report.contents import Contents, Report
+
+_PAGE = Path(__file__).parent / "page"
+_SECTIONS = {
+    "directions": ("ordered", "In order"),
+    "level": ("level", "By level"),
+    "groups": ("groups", "By group"),
+    "families": ("families", "By family"),
+    "knowledge": ("knowledge", "Knowledge"),
+}
+"""Anchor and heading of what is figures alone, in their order."""
+
+
+def page(contents: Contents) -> str:
+    """Return the page as HTML."""
+    report, told, shown = contents.report, contents.told, contents.shown
+    css, script = _joined("css"), _joined("js")
+    rows = {name: table.rows(own, name) for name, own in contents.lines.items()}
+    sampled = [one.row.task for one in shown.directions]
+    text = (
+        _environment()
+        .get_template("index.html.jinja")
+        .render(
+            report=report,
+            css=css,
+            script=script,
+            policy=_policy(css, script, chunked=bool(shown.chunks)),
+            headline=report.headline,
+            names=report.names,
+            judged=report.judged,
+            notices=_notices(contents),
+            counts=summary.counts(line.row for line in contents.lines[report.headline]),
+            overview=_overview(report),
+            losses=causes.losses(contents.lines, "regressed"),
+            gains=causes.losses(contents.lines, "improved"),
+            tests=told["tests"][report.metrics.index(report.headline)]["tests"],
+            columns={
+                name: table.columns(own, report.names, name) for name, own in contents.lines.items()
+            },
+            rows=rows[report.headline],
+            tables=rows,
+            row_ids=report.row_ids,
+            sample_ids=dict(zip(sampled, texts.ids("samples", sampled), strict=True)),
+            signature_ids={
+                (m["metric"], m["signature"]): f"sig{number}"
+                for number, m in enumerate(told["metrics"], 1)
+            },
+            shown=shown,
+            told=told,
+            figures=contents.figures,
+            history=contents.history,
+            files=_files(told["tasks"]),
+            settings_known=all(
+                cell["settings_known"] for system in told["systems"][:2] for cell in system["cells"]
+            ),
+        )
+    )
+    return text.lstrip()
+
+
+def fragment(names: Sequence[str]) -> Callable[[samples.Shown], str]:
+    """Return what makes the samples of one direction HTML; ``names`` are those of the systems."""
+    template = _environment().get_template("segments.jinja")
+    module: Any = template.make_module({"names": names})
+    return lambda one: str(module.segments(one))
+
+
+def standalone(template: str, **values: Any) -> str:
+    """Return another page of the same style, script and policy."""
+    css, script = _joined("css"), _joined("js")
+    text = (
+        _environment()
+        .get_template(template)
+        .render(css=css, script=script, policy=_policy(css, script, chunked=False), **values)
+    )
+    return text.lstrip()
+
+
+def _overview(report: Report) -> dict[str, list[summary.Summary]]:
+    """Return the summaries of each metric, the headline first, against each baseline."""
+    pairs = list(zip(report.names[1:], report.found, strict=True))
+    also = (shared(report.found), report.by)
+    return {
+        metric: [s for name, pair in pairs for s in summary.summaries(pair, name, metric, *also)]
+        for metric in sorted(report.metrics, key=lambda name: name != report.headline)
+    }
+
+
+def _notices(contents: Contents) -> list[str]:
+    """Return what must be known first of the benchmarks."""
+    families = {line.row.family for own in contents.lines.values() for line in own}
+    return sorted({sources.NOTICES[family] for family in families if family in sources.NOTICES})
+
+
+def _joined(kind: str) -> str:
+    """Return the page's files of one kind as one: what the policy allows is one hash."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(_PAGE.glob(f"*.{kind}")))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(visible=texts.visible, title_of=view.title, minus=view.minus)
+    environment.globals.update(
+        marks=MARKS,
+        words=view.WORDS,
+        kinds=samples.KINDS,
+        sample_metric=samples.METRIC,
+        shown_characters=texts.SHOWN,
+        flag_meanings=flags.MEANINGS,
+        seed=statistics.SEED,
+        verdicts_of=summary.verdicts,
+        better=view.better,
+        effect=view.effect,
+        noun_of=view.noun,
+        regressed=lambda rows: sum(row.line.row.verdict == "regressed" for row in rows),
+        number=view.number,
+        sign=view.sign,
+        interval=view.interval,
+        min_group=MIN_GROUP,
+        name_of=view.name_of,
+        tongue=view.tongue,
+        citations=published.citations,
+        outcome_marks={"pass": "✓", "warn": "!", "fail": "✕", "waived": "✋", "allowed": "✓"},
+        bar_of=summary.bar,
+        delta_text=view.delta_text,
+        p_text=view.p_text,
+        tint=view.tint,
+        sections=_SECTIONS,
+    )
+    return environment
+
+
+def _policy(css: str, script: str, *, chunked: bool) -> str:
+    """Return the content security policy: the page's own style and script, nothing else.
+
+    Samples that are files of their own are scripts beside the page.
+    """
+
+    def source(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    beside = " 'self'" if chunked else ""
+    return (
+        f"default-src 'none'; style-src {source(css)}; script-src {source(script)}{beside}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _files(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return each benchmark file and digest once, with the tasks and systems it served."""
+    found: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
+    for task in tasks:
+        for system in task["systems"]:
+            for path, sha256 in system["data_files"].items():
+                used = found.setdefault((path, sha256), (set(), set()))
+                used[0].add(task["task"])
+                used[1].add(system["system"])
+    return [
+        {"path": path, "sha256": sha256, "tasks": len(used), "systems": sorted(systems)}
+        for (path, sha256), (used, systems) in sorted(found.items())
+    ]
