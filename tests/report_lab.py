@@ -141,7 +141,7 @@ def _scores(cell: Cell, what: Invention, draw: np.random.Generator):
             update = {
                 "metric": name,
                 "signature": signature,
-                "value": float(level + spread * own.normal() + 2 * error * draw.normal()),
+                "value": float(max(0.1, level + spread * own.normal() + 2 * error * draw.normal())),
                 "higher_is_better": None if name == "length_ratio" else True,
                 "documents_digest": "0" * 64,
             }

@@ -18,7 +18,6 @@ from bayling_eval.report.figures.sheet import (
     BOTTOM,
     HEIGHT,
     MARGIN,
-    ROOM,
     SMALL,
     WIDTH,
     Column,

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -161,10 +160,9 @@ def collect(
     rows = [row for row in rows if row.delta is not None]
     if not rows:
         return Samples((), PICKS, 0, ())
-    with ExitStack() as stack:
-        sides = [Side(system, stack) for system in pair]
-        without = [side.without for side in sides if side.without]
-        made = [] if without else [_direction(row, sides) for row in rows]
+    sides = [Side(system) for system in pair]
+    without = [side.without for side in sides if side.without]
+    made = [] if without else [_direction(row, sides) for row in rows]
     found = [one for one in made if isinstance(one, Shown)]
     reasons = Counter(one for one in made if isinstance(one, str))
     without += [f"{count} {why}" for why, count in reasons.items()]

@@ -1,41 +1,36 @@
 """What a system's folder or file has of each task: texts, and statistics of each segment."""
 
-import shutil
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
-
 import numpy as np
 
-from bayling_eval import metrics, store, tables
+from bayling_eval import metrics, store
 from bayling_eval.errors import UserError
 from bayling_eval.metrics import MetricSpec
 from bayling_eval.store import Cell, System
 from bayling_eval.subsets import Subset
-from bayling_eval.tables import Floats, Sample, StatisticsReader, Stored
+from bayling_eval.tables import Floats, Sample, SamplesReader, StatisticsReader, Stored
 
 
 class Side:
     """One system's texts and statistics, read task by task as they are asked for."""
 
-    def __init__(self, system: System, stack: ExitStack) -> None:
-        """Find the files of each task; what is unpacked for it goes with ``stack``.
+    def __init__(self, system: System) -> None:
+        """Find the files of each task.
 
         Raises:
             UserError: a file is damaged.
         """
         self._name = system.name
-        self._readers: dict[str, StatisticsReader] = {}
-        self._paths: dict[str, Path] = {}
+        self._statistics: dict[str, StatisticsReader] = {}
+        self._texts: dict[str, SamplesReader] = {}
         self._last: tuple[str, list[Stored]] = ("", [])
         self.without: str | None = None
         """Why there are no texts at all."""
         for cell in system.cells():
             # What is not compared is not shown.
             if not Subset.parse(cell.selection).partial and (manifest := cell.manifest()):
-                self._open(cell, [t for t in manifest.tasks if t not in self._paths], stack)
+                self._open(cell, [t for t in manifest.tasks if t not in self._texts])
 
-    def _open(self, cell: Cell, tasks: list[str], stack: ExitStack) -> None:
+    def _open(self, cell: Cell, tasks: list[str]) -> None:
         if not tasks:
             return
         if not (cell.folder / store.SAMPLES).is_file():
@@ -44,16 +39,11 @@ class Side:
                 "with --with-text)"
             )
             return
-        texts = cell.verified(store.SAMPLES)
-        if not isinstance(texts, Path):
-            # A zip file would be unpacked again for each direction.
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            with texts.open("rb") as packed, (folder / store.SAMPLES).open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-            texts = folder / store.SAMPLES
+        # Kept open: a zip file would be unpacked again for each direction.
+        texts = SamplesReader(cell.verified(store.SAMPLES))
         statistics = StatisticsReader(cell.verified(store.STATISTICS))
-        self._readers |= dict.fromkeys(tasks, statistics)
-        self._paths |= dict.fromkeys(tasks, texts)
+        self._statistics |= dict.fromkeys(tasks, statistics)
+        self._texts |= dict.fromkeys(tasks, texts)
 
     def signatures(self, task: str, metric: str) -> list[str]:
         """Return under which signatures the task's segments have statistics of a metric."""
@@ -77,7 +67,7 @@ class Side:
         Raises:
             UserError: there are statistics of another number of segments.
         """
-        found = tables.read_samples(self._paths[task], task)
+        found = self._texts[task].samples(task)
         if {len(entry.values) for entry in self._of(task)} != {len(found)}:
             raise UserError(
                 f"{self._name}: {task}: texts and statistics have different numbers of segments: "
@@ -87,6 +77,6 @@ class Side:
 
     def _of(self, task: str) -> list[Stored]:
         if self._last[0] != task:
-            reader = self._readers.get(task)
+            reader = self._statistics.get(task)
             self._last = (task, reader.of(task) if reader else [])
         return self._last[1]

@@ -171,24 +171,32 @@ def fit(text: str, size: float, room: float) -> str:
 def wrapped(text: str, size: float, room: float, most: int, *, bold: bool = False) -> list[str]:
     """Return a text in at most so many lines; a word that is wider than a line is cut."""
     size *= _BOLD if bold else 1
-    rest, lines = clean(text), []
+    rest = clean(text)
+    lines: list[str] = []
     while rest and len(lines) < most - 1:
-        ends = range(1, min(len(rest), 400) + 1)
-        kept = bisect_right(ends, room, key=lambda n, rest=rest: _width(rest[:n], size))
-        line = cut(rest, max(kept, 1))
+        line = cut(rest, max(_longest(rest, size, room), 1))
         if len(line) < len(rest) and " " in line.strip():
             line = line[: line.rindex(" ")]
         lines.append(line.rstrip())
         rest = rest[len(line) :].lstrip()
-    return [*lines, _fit(rest[:400], size, room)] if rest else lines
+    return [*lines, _fit(rest, size, room)] if rest else lines
 
 
 def _width(text: str, size: float) -> float:
     return placing.width(text, _MEASURED) * size / _MEASURED
 
 
+def _longest(text: str, size: float, room: float) -> int:
+    """Return how many characters there is room for."""
+    ends = range(1, min(len(text), _LONGEST) + 1)
+    return bisect_right(ends, room, key=lambda n: _width(text[:n], size))
+
+
 def _fit(text: str, size: float, room: float) -> str:
-    return placing.fit(text, _MEASURED, room * _MEASURED / size)
+    kept = _longest(text, size, room)
+    if kept == len(text):
+        return text
+    return f"{cut(text, _longest(text, size, room - _width('…', size))).rstrip()}…"
 
 
 def differences(axes: Axes, metric: str, limits: marks.Scale) -> None:
