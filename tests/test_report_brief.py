@@ -4,7 +4,7 @@ import re
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
-from itertools import combinations
+from itertools import combinations, pairwise
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -136,6 +136,8 @@ def test_many_directions_gates_and_systems_are_three_pages(tmp_path):
     assert "and 22 more: 2 fail, 10 warn, 10 pass" in first
     losses = causes.losses(made.lines, "regressed")
     assert f"and {len(losses) - 10} more" in first
+    assert "Confirmed losses, worst first" in first
+    assert "More confirmed losses" in third
     assert any(re.search(r"\d+ between: ", text) for text in second)
     assert {system.label for system in made.report.systems} <= set(third)
     assert f"{11:064x}" in third
@@ -180,6 +182,25 @@ def test_nothing_comparable_says_so(tmp_path):
     assert "No loss is confirmed" not in words
     assert "no mean" in words
     assert pages(brief.write(made)) == 1
+
+
+def test_percent_points_and_many_sides_have_room(tmp_path):
+    keys = [pair[1] for pair in lab.flores_pairs(60)[::2]]
+    pivots = ("eng_Latn", "zho_Hans")
+    pairs = [p for key in keys for pivot in pivots for p in ((pivot, key), (key, pivot))]
+    pairs += pairwise(keys)
+    what = replace(FEW, pairs=pairs, metrics=("chrf++", "acc", "length_ratio"), seed=3)
+    made = contents(tmp_path, what)
+    found = texts(made)
+    assert len(found) <= 3
+    losses = causes.losses({"acc": made.lines["acc"]}, "regressed")
+    assert losses
+    words = " ".join(text for page in found for text in page)
+    for row in (loss.line.row for loss in losses[:3]):
+        assert view.delta_text(row) in words
+        assert f"{view.interval(row.ci_low, row.ci_high, row.metric)}" in words
+    assert "Means in Accuracy" in words
+    assert "The 4 sides with most losses; 1 more on the page." in words
 
 
 def test_a_group_without_a_mean_says_so(tmp_path):

@@ -3,17 +3,17 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 
-from bayling_eval import sources
 from bayling_eval.compare import MARKS
 from bayling_eval.gate.outcomes import GateOutcome, Judgement
 from bayling_eval.report import causes, summary, view
 from bayling_eval.report.contents import Contents
 from bayling_eval.report.figures import ends, marks
-from bayling_eval.report.figures.drawn import Drawn, factor, short
+from bayling_eval.report.figures.drawn import Drawn, factor, short, unit
 from bayling_eval.report.figures.sheet import (
     BOTTOM,
     HEIGHT,
@@ -52,9 +52,9 @@ _MEAN_COLUMNS = (
 _MEAN_ROW = SMALL * 1.35 + 2
 _AXIS = 20
 _LOSS_COLUMNS = (
-    Column("Confirmed losses, worst first", 128),
-    Column("Before → after", 76, right=True),
-    Column("Δ, 95 % interval", 116, right=True),
+    Column("Confirmed losses, worst first", 128, lines=2),
+    Column("Before → after", 76, right=True, lines=2),
+    Column("Δ, 95 % interval", 116, right=True, lines=2),
     Column("p (Holm)", 48, right=True),
     Column("Likely cause (automatic)", 147, lines=2),
 )
@@ -98,10 +98,10 @@ def draw(contents: Contents, open_: ExitStack) -> list[Sheet]:
     shown = _losses(first, contents, losses[:_LOSSES], len(losses))
     _directions(contents, room)
     rest = losses[shown:]
-    need = 120 + 11.5 * len(contents.report.names)
+    need = 130 + 11.5 * len(contents.report.names)
     if rest:
         sheet = room(need + 80)
-        _losses(sheet, contents, rest, len(rest), BOTTOM - need)
+        _losses(sheet, contents, rest, len(rest), BOTTOM - need, more=True)
     _provenance(room(need), contents)
     for at, sheet in enumerate(sheets, 1):
         whole = (
@@ -156,8 +156,7 @@ def _head(sheet: Sheet, contents: Contents) -> None:
 def _badges(contents: Contents, *, compared: bool) -> Iterator[str]:
     """Say what must be known before a number is believed."""
     report, told = contents.report, contents.told
-    families = {line.row.family for own in contents.lines.values() for line in own}
-    for notice in sorted({sources.NOTICES[f] for f in families if f in sources.NOTICES}):
+    for notice in contents.notices:
         yield f"These scores mean nothing: {notice}."
     if lacking := told["incomplete"]:
         more = f"; and {len(lacking) - 1} more" if len(lacking) > 1 else ""
@@ -273,6 +272,8 @@ def _losses(
     losses: Sequence[causes.Loss],
     total: int,
     bottom: float = BOTTOM,
+    *,
+    more: bool = False,
 ) -> int:
     """Write as many losses as there is room for; return how many."""
     sheet.y += 8
@@ -282,7 +283,9 @@ def _losses(
         return 0
     several = len({line.row.family for own in contents.lines.values() for line in own}) > 1
     rows = [_loss(loss, several=several) for loss in losses]
-    shown = len(sheet.table(_LOSS_COLUMNS, rows, bottom - 12))
+    first, *others = _LOSS_COLUMNS
+    head = replace(first, title="More confirmed losses") if more else first
+    shown = len(sheet.table([head, *others], rows, bottom - 12))
     if shown < total:
         sheet.write(f"and {total - shown} more", SMALL, "mut")
     return shown
@@ -313,7 +316,8 @@ def _directions(contents: Contents, room: Callable[[float], Sheet]) -> None:
     if not found:
         return
     sheet = room(ends.height(found) + 30)
-    sheet.write("Directions in order, worst first; worse is left", 9, bold=True)
+    head = f"Directions in order of Δ {unit(report.headline)}, worst first; worse is left"
+    sheet.write(head, 9, bold=True)
     if more:
         sheet.write(
             f"The {len(found)} sides with most losses; {more} more on the page.", SMALL, "mut"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bayling_eval import aggregate, store
 from bayling_eval.compare import Comparisons
-from bayling_eval.report import document, history, render, samples
+from bayling_eval.report import brief, document, history, render, samples
 from bayling_eval.report.contents import Contents, Report
 from bayling_eval.report.figures import plots
 from bayling_eval.rows import status_rows
@@ -40,7 +40,9 @@ def write(report: Report, reports: Path) -> Path:
         figures["history"] = list(past.figures)
     contents = Contents(report, lines, shown, told, figures, past)
     folder = reports / report.name
+    paper = {"brief.pdf": brief.write(contents)} if report.pdf else {}
     files = {
+        **paper,
         **document.tables(contents, scores),
         **{f"samples/{name}": chunk for name, chunk in shown.chunks.items()},
         **{

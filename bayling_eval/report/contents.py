@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayling_eval import metrics
+from bayling_eval import metrics, sources
 from bayling_eval.aggregate import Line
 from bayling_eval.compare import Comparisons
 from bayling_eval.gate.outcomes import Judgement
@@ -97,3 +97,9 @@ class Contents:
     """Figures by section."""
     history: "History | None" = None
     """Earlier releases; none where none was given."""
+
+    @property
+    def notices(self) -> list[str]:
+        """What must be known first of the benchmarks."""
+        families = {line.row.family for own in self.lines.values() for line in own}
+        return sorted({sources.NOTICES[name] for name in families if name in sources.NOTICES})

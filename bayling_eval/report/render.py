@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from bayling_eval import published, sources, statistics
+from bayling_eval import published, statistics
 from bayling_eval.compare import MARKS, shared
 from bayling_eval.macro import MIN_GROUP
 from bayling_eval.report import causes, flags, samples, summary, table, texts, view
@@ -42,7 +42,7 @@ def page(contents: Contents) -> str:
             headline=report.headline,
             names=report.names,
             judged=report.judged,
-            notices=_notices(contents),
+            notices=contents.notices,
             counts=summary.counts(line.row for line in contents.lines[report.headline]),
             overview=_overview(report),
             losses=causes.losses(contents.lines, "regressed"),
@@ -61,6 +61,7 @@ def page(contents: Contents) -> str:
             },
             shown=shown,
             told=told,
+            missing=_by_reason(told["missing"]),
             figures=contents.figures,
             history=contents.history,
             files=_files(told["tasks"]),
@@ -100,10 +101,13 @@ def _overview(report: Report) -> dict[str, list[summary.Summary]]:
     }
 
 
-def _notices(contents: Contents) -> list[str]:
-    """Return what must be known first of the benchmarks."""
-    families = {line.row.family for own in contents.lines.values() for line in own}
-    return sorted({sources.NOTICES[family] for family in families if family in sources.NOTICES})
+def _by_reason(missing: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is missing for one reason against several baselines once."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for one in missing:
+        key = (one["task"], one["verdict"], str(one["reason"]), *one["metrics"])
+        found.setdefault(key, {**one, "baselines": []})["baselines"].append(one["baseline"])
+    return list(found.values())
 
 
 def _joined(kind: str) -> str:

@@ -4,8 +4,6 @@ import re
 
 import pytest
 from compared import TONGUES, pair, row
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bayling_eval.cli import compare_texts as texts
 from bayling_eval.cli import compare_view

@@ -15,10 +15,10 @@ from bayling_eval.report.figures.drawn import (
     about,
     factor,
     labels,
+    language,
     short,
     side,
     side_title,
-    unit,
 )
 from bayling_eval.report.figures.sheet import (
     BOTTOM,
@@ -117,8 +117,8 @@ def _panel(
     room = ROOM / 2 - 8
     top += _TITLE
     start = left + _LABEL + _GAP
-    words = fit(f"{one.title}: Δ {unit(metric)}", SMALL + 1, room - _LABEL - _GAP)
-    sheet.label(words, start, top - 9, SMALL + 1, right=False)
+    title = fit(one.title, SMALL + 1, room)
+    sheet.label(title, left, top - 9, SMALL + 1, right=False)
     gid = f"ends-{left:.0f}-{top:.0f}"
     axes = sheet.axes(start, top, room - _LABEL - 2 * _GAP, one.height, gid)
     axes.set_ylim(one.height, 0)
@@ -133,7 +133,7 @@ def _panel(
     roles = {"regressed": "down", "improved": "up"}
     shown = [marks.shown(row, "delta") or 0.0 for row in one.rows]
     for row, y, value in zip(one.rows, places, shown, strict=True):
-        sheet.label(fit(_named(row, names), SMALL, _LABEL), start - _GAP, top + y)
+        sheet.label(_named(row, names), start - _GAP, top + y)
         role = roles.get(row.verdict, "mut")
         low, high = marks.shown(row, "ci_low"), marks.shown(row, "ci_high")
         if low is not None and high is not None and low <= limits.high and high >= limits.low:
@@ -166,9 +166,14 @@ def _strip(axes: Axes, one: Side, limits: marks.Scale) -> None:
 
 
 def _named(row: Comparison, names: dict[str | None, str]) -> str:
-    if group_of(row.src_lang, row.tgt_lang) == "other":
-        return view.name_of(row)
-    return names[about(row)]
+    """Return what to call a row in the room of a label: both languages where neither is said."""
+    if group_of(row.src_lang, row.tgt_lang) != "other":
+        return fit(names[about(row)], SMALL, _LABEL)
+    whole = f"{language(row.src_lang)} → {language(row.tgt_lang)}"
+    if fit(whole, SMALL, _LABEL) == whole:
+        return whole
+    half = (_LABEL - 14) / 2
+    return " → ".join(fit(language(key), SMALL, half) for key in (row.src_lang, row.tgt_lang))
 
 
 def _counted(one: Side) -> str:

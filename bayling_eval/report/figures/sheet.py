@@ -26,8 +26,6 @@ SMALL = 7.0
 _LEADING = 1.35
 # Of DejaVu Sans' bold letters and digits the widest is so much wider than the regular one.
 _BOLD = 1.3
-# Widths at small sizes are those of hinted glyphs, in whole pixels; a PDF's are not.
-_MEASURED = 100.0
 _LONGEST = 1_000
 
 
@@ -82,7 +80,7 @@ class Sheet:
 
     def footer(self, left: str, right: str) -> None:
         """Write what stands at the foot of every page."""
-        room = ROOM - _width(right, SMALL) - 12
+        room = ROOM - placing.width(right, SMALL) - 12
         self._put(MARGIN, HEIGHT - 34, Piece(fit(left, SMALL, room), "mut"), SMALL)
         self._put(WIDTH - MARGIN, HEIGHT - 34, Piece(right, "mut"), SMALL, right=True)
 
@@ -182,21 +180,17 @@ def wrapped(text: str, size: float, room: float, most: int, *, bold: bool = Fals
     return [*lines, _fit(rest, size, room)] if rest else lines
 
 
-def _width(text: str, size: float) -> float:
-    return placing.width(text, _MEASURED) * size / _MEASURED
-
-
 def _longest(text: str, size: float, room: float) -> int:
     """Return how many characters there is room for."""
     ends = range(1, min(len(text), _LONGEST) + 1)
-    return bisect_right(ends, room, key=lambda n: _width(text[:n], size))
+    return bisect_right(ends, room, key=lambda n: placing.width(text[:n], size))
 
 
 def _fit(text: str, size: float, room: float) -> str:
     kept = _longest(text, size, room)
     if kept == len(text):
         return text
-    return f"{cut(text, _longest(text, size, room - _width('…', size))).rstrip()}…"
+    return f"{cut(text, _longest(text, size, room - placing.width('…', size))).rstrip()}…"
 
 
 def differences(axes: Axes, metric: str, limits: marks.Scale) -> None:
