@@ -16,8 +16,8 @@ from bayling_eval.errors import UserError
 from bayling_eval.macro import Difference, Grouping, averages
 from bayling_eval.method import Method
 from bayling_eval.metrics import HEADLINE, Metric, MetricSpec, make
-from bayling_eval.records import Comparison, MacroRow, Score, Settings, Verdict
-from bayling_eval.sides import QUALITY, Rows, Side, metrics_of, pairs
+from bayling_eval.records import Comparison, MacroRow, Score, Verdict
+from bayling_eval.sides import QUALITY, Rows, Side, metrics_of, pairs, settings_diff
 from bayling_eval.statistics import Floats, Numbers
 from bayling_eval.store import System
 from bayling_eval.tables import Stored
@@ -71,7 +71,8 @@ def compare(
 
     ``names`` are metrics as written (``bleu:tokenize=char``), by default those of ``QUALITY`` that
     a side was scored with; ``references`` choose among references. A task gives one row a metric:
-    where it was scored in several ways, the first that both sides share.
+    where it was scored in several ways, the first that both sides share. Under
+    ``method.untested`` rows have differences and intervals, no p-value, and no verdict by one.
 
     Raises:
         UserError: an unknown metric, one without a better direction, a system with several settings
@@ -83,7 +84,7 @@ def compare(
     if not names:
         scored = {written for sides in found for side in sides for _, written in side.scores}
         made = {name: metric for name, metric in made.items() if name in scored} or made
-    for name in made:
+    for name in made if method.trials else ():
         statistics.check_resolution(method.trials, _count_tests(found, name))
     tested: dict[str, list[Difference | _Paired]] = {name: [] for name in made}
     for sides in found:
@@ -156,30 +157,6 @@ def measured(rows: Iterable[Comparison]) -> Keys:
 def shared(found: Sequence[Comparisons]) -> Keys:
     """Return the tasks and metrics that every pair has a difference of."""
     return frozenset.intersection(*(measured(pair.rows) for pair in found))
-
-
-def settings_diff(candidate: Settings, baseline: Settings) -> list[str]:
-    """Return the settings that differ or are unknown on a side, in words."""
-    unknown = Settings()
-    sides = {"candidate": candidate, "baseline": baseline}
-    found = [
-        f"settings of the {side} unknown" for side, settings in sides.items() if settings == unknown
-    ]
-    if found:
-        return found
-    ours, theirs = candidate.model_dump(), baseline.model_dump()
-    return [
-        f"{field}: {_shown(ours, field)} / {_shown(theirs, field)}"
-        for field in ours
-        if ours[field] != theirs[field]
-    ]
-
-
-def _shown(settings: Mapping[str, Any], field: str) -> str:
-    """Return a setting in words; of a run, which names its engine, nothing is unknown."""
-    if settings[field] is None:
-        return "none" if settings["backend"] else "unknown"
-    return str(settings[field])
 
 
 def _row(
@@ -284,19 +261,21 @@ def _tested(
     asked = [one for one in group if isinstance(one, _Paired)]
     sides = [side for one in asked for side in (one.candidate, one.baseline)]
     drawn = statistics.resampled(metric.aggregate, sides, method.resamples)
-    p_values = statistics.randomisation_ps(
-        metric.aggregate,
-        [(one.delta, one.candidate, one.baseline) for one in asked],
-        method.trials,
-        getattr(metric, "nearly", None),
-    )
+    p_values: list[float] | list[None] = [None] * len(asked)
+    if method.trials:
+        p_values = statistics.randomisation_ps(
+            metric.aggregate,
+            [(one.delta, one.candidate, one.baseline) for one in asked],
+            method.trials,
+            getattr(metric, "nearly", None),
+        )
     found = zip(drawn[::2], drawn[1::2], p_values, strict=True)
     done = {id(one): _with_test(one, *next(found), metric, method) for one in asked}
     return [one if isinstance(one, Difference) else done[id(one)] for one in group]
 
 
 def _with_test(
-    paired: _Paired, ours: Floats, theirs: Floats, p: float, metric: Metric, method: Method
+    paired: _Paired, ours: Floats, theirs: Floats, p: float | None, metric: Metric, method: Method
 ) -> Difference:
     samples, measured = ours - theirs, paired.measured
     if not (math.isfinite(paired.delta) and np.isfinite(samples).all()):
@@ -312,7 +291,7 @@ def _with_test(
         "stderr": float(samples.std(ddof=1)),
         "p_value": p,
         # No trial reached the difference: all that is known is that p is not above this.
-        "p_is_bound": p * (method.trials + 1) < 1.5,
+        "p_is_bound": None if p is None else p * (method.trials + 1) < 1.5,
     }
     row = paired.row.model_copy(update=update)
     return Difference(row, samples, metric.higher_is_better is True)

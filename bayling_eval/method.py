@@ -33,6 +33,11 @@ class Method(BaseModel):
     strict: bool = False
     """Call systems incomparable whose settings differ or are unknown."""
 
+    @property
+    def untested(self) -> "Method":
+        """The same without tests: 0 trials, which nobody can ask for. Intervals are not touched."""
+        return self.model_copy(update={"trials": 0})
+
     def minimum_effect(self, metric: str) -> float:
         """Return the difference under which a real one is not called improved or regressed."""
         return self.min_effect.get(metric, minimum_effect(metric))

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bayling_eval import metrics, references, store, tables
 from bayling_eval.errors import UserError
 from bayling_eval.metrics import HEADLINE, Metric
-from bayling_eval.records import PlannedTask, Score
+from bayling_eval.records import PlannedTask, Score, Settings
 from bayling_eval.rows import status_rows
 from bayling_eval.store import Cell, System
 from bayling_eval.subsets import Subset
@@ -78,6 +79,30 @@ def pairs(
         for cell in cells
         if cell not in looks or cell[0] not in whole
     ]
+
+
+def settings_diff(candidate: Settings, baseline: Settings) -> list[str]:
+    """Return the settings that differ or are unknown on a side, in words."""
+    unknown = Settings()
+    sides = {"candidate": candidate, "baseline": baseline}
+    found = [
+        f"settings of the {side} unknown" for side, settings in sides.items() if settings == unknown
+    ]
+    if found:
+        return found
+    ours, theirs = candidate.model_dump(), baseline.model_dump()
+    return [
+        f"{field}: {_shown(ours, field)} / {_shown(theirs, field)}"
+        for field in ours
+        if ours[field] != theirs[field]
+    ]
+
+
+def _shown(settings: Mapping[str, Any], field: str) -> str:
+    """Return a setting in words; of a run, which names its engine, nothing is unknown."""
+    if settings[field] is None:
+        return "none" if settings["backend"] else "unknown"
+    return str(settings[field])
 
 
 def _side(

@@ -7,13 +7,14 @@ from compare_lab import DIRECTIONS, good
 from conftest import SEGMENTS, sentences, spoil, write_lines
 
 from bayling_eval import evaluate, plan, store
-from bayling_eval.compare import compare, settings_diff
+from bayling_eval.compare import compare
 from bayling_eval.errors import UserError
 from bayling_eval.imports import import_outputs
 from bayling_eval.macro import group_of
 from bayling_eval.method import Method
 from bayling_eval.metrics import MetricSpec
 from bayling_eval.records import Settings
+from bayling_eval.sides import settings_diff
 
 
 def verdicts(found, metric: str = "chrf++") -> dict[str, str]:

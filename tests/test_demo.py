@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bayling_eval import checkpoints, resources, tasks
+from bayling_eval.gate import rules
 
 FOLDER = resources.data_file("demo")
 DIRECTIONS = tasks.of_family("sample")
@@ -75,3 +76,9 @@ def test_the_figures_are_what_the_demonstration_needs():
     moved = re.search(rf"at most ([\d.]+) chrF\+\+ in the other {others} directions", page)
     assert moved
     assert float(moved[1]) < 5
+
+
+def test_the_rules_are_rules_of_the_sample():
+    found = rules.load(FOLDER / "rules.toml")
+    assert [gate.rule for gate in found.gates] == ["count", "macro", "macro", "count", "coverage"]
+    assert set(found.metrics) == {"chrf++", "acc"}

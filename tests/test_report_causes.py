@@ -1,5 +1,7 @@
 """The likely causes that stand beside a loss."""
 
+from dataclasses import replace
+
 import pytest
 
 from bayling_eval.aggregate import Line
@@ -48,12 +50,13 @@ def line(ours: list[Score], theirs: list[Score], verdict: str = "regressed", del
 
 
 def rates(**values: float) -> list[Score]:
-    usual = {"off_target_rate": 0.01, "empty_rate": 0.0, "truncated_rate": 0.0, "length_ratio": 1.0}
+    names = ("off_target", "wrong_script", "empty", "truncated", "copy", "runaway", "preamble")
+    usual = {**{f"{name}_rate": 0.01 for name in names}, "length_ratio": 1.0}
     return [score(name, value) for name, value in {**usual, **values}.items()]
 
 
 def test_what_rose_is_named_the_largest_first():
-    found = causes.likely(line(rates(off_target_rate=0.073, empty_rate=0.03), rates()))
+    found = causes.likely(line(rates(off_target_rate=0.073, empty_rate=0.04), rates()))
     assert found.found == ("off target +6.30 pp", "empty +3.00 pp")
     assert found.text == "off target +6.30 pp; empty +3.00 pp"
 
@@ -75,21 +78,34 @@ def test_a_length_that_moved_away_is_a_cause(ours, theirs, said):
 
 def test_where_nothing_changed_it_is_said_what_was_checked():
     found = causes.likely(line(rates(), rates()))
-    assert found.text == "checked: off target, length, empty, truncation; none changed"
+    assert found.text == (
+        "checked: off target, wrong script, length, empty, truncated, copies of the source, "
+        "runaway, preambles; none changed"
+    )
 
 
 def test_what_has_no_number_was_not_checked():
     imported = [score("empty_rate", 0.0), score("truncated_rate", None)]
     found = causes.likely(line(imported, imported))
+    assert found.checked == ("empty",)
+    assert found.unknown == ("truncated",)
     assert found.text == (
-        "checked: empty; none changed; not scored: off target, length, truncation"
+        "checked: empty; none changed; not scored: off target, wrong script, length, copies of the "
+        "source, runaway, preambles; not known: truncated"
     )
     assert causes.likely(line([], [])).checked == ()
 
 
+def test_a_rate_is_no_cause_of_itself():
+    lost = line(rates(copy_rate=0.4), rates())
+    own = replace(lost, row=lost.row.model_copy(update={"metric": "copy_rate"}))
+    assert causes.likely(lost).found == ("copies of the source +39.00 pp",)
+    assert causes.likely(own).found == ()
+
+
 def test_scores_that_were_computed_in_two_ways_are_not_held_against_each_other():
     ours, theirs = [score("empty_rate", 0.5)], [score("empty_rate", 0.0, signature="other")]
-    assert "empty" in causes.likely(line(ours, theirs)).unchecked
+    assert "empty" in causes.likely(line(ours, theirs)).unscored
 
 
 @pytest.mark.parametrize(

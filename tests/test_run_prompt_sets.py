@@ -5,10 +5,10 @@ from conftest import sentences, write_lines
 from echo_lab import PAIRS, TASKS, Lab, selection, some
 
 from bayling_eval import prompt_sets, requests, run
-from bayling_eval.compare import settings_diff
 from bayling_eval.errors import UserError
 from bayling_eval.forecast import forecast
 from bayling_eval.plan import SuiteTasks
+from bayling_eval.sides import settings_diff
 
 QUESTIONS = SuiteTasks(use="sample_questions", languages="deu_Latn")
 

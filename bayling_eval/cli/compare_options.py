@@ -42,7 +42,8 @@ class Asked:
         method = self.method
         found = [word for name in self.names for word in ("--metric", name)]
         found += [word for text in self.references for word in ("--references", text)]
-        found += ["--trials", str(method.trials), "--resamples", str(method.resamples)]
+        found += ["--trials", str(method.trials)] if method.trials else []
+        found += ["--resamples", str(method.resamples)]
         for name, effect in method.min_effect.items():
             found += ["--min-effect", f"{name}={effect:g}"]
         found += ["--unclustered"] if method.cluster == "none" else []

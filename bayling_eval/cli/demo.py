@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from bayling_eval import resources
 from bayling_eval.cli import common
 
 # With 16 segments the smallest p is 2 / 2**16; 10,000 trials would blur it.
@@ -36,6 +37,8 @@ def command(*, reports: Path, results: Path, quiet: bool, verbose: bool) -> int:
             "--candidate",
             candidate,
             *against,
+            "--rules",
+            str(resources.data_file("demo") / "rules.toml"),
             "--trials",
             _TRIALS,
             *where,

@@ -58,9 +58,10 @@ def command(
 
     found = rules.load(rules_file)
     _check(found, asked, (junit, summary), (str(rules_file), candidate, baseline))
+    asked = under(found, asked)
     found.check_directions()
     chosen, other = store.find(results, candidate), store.find(results, baseline)
-    asked = replace(under(found, asked), names=found.metrics, by=found.groupings)
+    asked = replace(asked, names=found.metrics, by=found.groupings)
     (pair,) = compare_each(chosen, [other], asked, quiet=quiet)
     judged = judge.judge(found, pair, asked.references)
     words = ["bayling-eval", "gate", str(rules_file), candidate, baseline]

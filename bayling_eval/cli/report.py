@@ -113,7 +113,10 @@ def command(
     if series:
         from bayling_eval.cli import report_series
 
-        _check_series({"--candidate": candidate, "--baseline": baselines}, choices, asked)
+        # A suite may say trials for all that compares with it; here only who types them is told.
+        trials = click.get_current_context().params["trials"]
+        pair = {"--candidate": candidate, "--baseline": baselines, "--trials": trials}
+        _check_series(pair, choices, asked)
         page, curves = report_series.write(
             name, series, asked, (results, reports), reference=reference, quiet=quiet
         )
@@ -136,13 +139,14 @@ def command(
     common.judge(found)
 
 
-def _check_series(pair: dict[str, Any], choices: _Choices, asked: Asked) -> None:
+def _check_series(said: dict[str, Any], choices: _Choices, asked: Asked) -> None:
     """Refuse what a report of a series would not heed."""
-    given = [flag for flag, value in pair.items() if value]
+    given = [flag for flag, value in said.items() if value]
     given += [word for word in choices.words if word.startswith("--")]
     given += ["--weights"] if asked.weights else []
     if given:
-        raise UserError(f"--series is a report of its own: leave out {given[0]}")
+        why = ", in which nothing is tested" if given[0] == "--trials" else ""
+        raise UserError(f"--series is a report of its own{why}: leave out {given[0]}")
 
 
 def _write(
@@ -155,7 +159,7 @@ def _write(
 ) -> "tuple[Path, list[Comparisons]]":
     from bayling_eval.gate import judge
     from bayling_eval.gate import rules as files
-    from bayling_eval.report import build
+    from bayling_eval.report import build, releases
     from bayling_eval.report.contents import Report
 
     choices, asked, command = how
@@ -163,6 +167,8 @@ def _write(
     if rules:
         rules.check_directions()
         asked = replace(under(rules, asked), also=rules.metrics)
+    # Comparing takes long: a file that cannot be read is told first.
+    history = releases.load(choices.history)
     # The page shows the usual averages too, whatever else is asked for.
     by = tuple(dict.fromkeys([*_GROUPINGS, *asked.by, *(rules.groupings if rules else ())]))
     chosen, *others = systems
@@ -175,7 +181,7 @@ def _write(
         by=asked.by,
         judged=judge.judge(rules, found[0], asked.references) if rules else None,
         published=None,
-        history=choices.history,
+        history=history,
         single_file=choices.single_file,
         pdf=choices.pdf,
     )

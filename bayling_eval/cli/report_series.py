@@ -1,6 +1,7 @@
 """``bayling-eval report NAME --series S``."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,6 @@ def write(
         UserError: the series cannot be drawn: see ``report.series.find`` and ``measure``.
     """
     results, reports = folders
-    store.check_name(name, "report")
     check_grouping(asked.by)
     systems = series.find(results, chosen)
     base = store.find(results, reference) if reference else None
@@ -43,7 +43,8 @@ def write(
     common.end_progress(quiet)
     words = ["bayling-eval", "report", name, "--series", chosen]
     words += ["--reference", reference] if reference else []
-    words += [*asked.words, "--results", str(results), "--reports", str(reports)]
+    own = replace(asked, method=asked.method.untested).words
+    words += [*own, "--results", str(results), "--reports", str(reports)]
     return series_page.write(name, found, shlex.join(words), reports), found
 
 

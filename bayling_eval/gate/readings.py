@@ -118,8 +118,10 @@ def _together(
         ends = statistics.simultaneous(row.delta or 0.0, stderr, len(chosen))
         ends = _widened(row.metric, ends, row.clusters or row.n, len(chosen))
         state, said = judged(*sorted(sign * end for end in ends))
-        detectable.append(statistics.detectable_effect(stderr, len(chosen)))
-        if state == "warn":
+        # Resamples that never differ say nothing of what a difference would have to be.
+        if stderr:
+            detectable.append(statistics.detectable_effect(stderr, len(chosen)))
+        if state == "warn" and stderr:
             effect = words.size(row.metric, detectable[-1])
             said += f": with {row.n} {_noun(row)} {effect} would be found"
         shown = f"{words.measured(row)} {words.interval(row.metric, *ends)} for all {len(chosen)}"

@@ -1,11 +1,11 @@
 """From comparisons to a folder: ``index.html``, ``report.json`` and ``tables/*.csv``."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bayling_eval import aggregate, store
+from bayling_eval import aggregate
 from bayling_eval.compare import Comparisons
 from bayling_eval.report import brief, document, history, render, samples
 from bayling_eval.report.contents import Contents, Report
@@ -54,18 +54,8 @@ def write(report: Report, reports: Path) -> Path:
         # Last: where writing was cut off, no page speaks of other numbers than the files beside it.
         "index.html": render.page(contents).encode("utf-8", "replace"),
     }
-    for name, content in files.items():
-        store.write_atomic(folder / name, content)
-    _tidy(folder, files)
+    document.write(folder, files)
     return folder / "index.html"
-
-
-def _tidy(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Remove what an earlier report of the same name wrote and this one did not."""
-    for pattern in ("tables/*.csv", "figures/*.svg", "figures/*.pdf", "samples/*.js", "brief.pdf"):
-        for path in folder.glob(pattern):
-            if path.relative_to(folder).as_posix() not in files:
-                path.unlink()
 
 
 def _relabelled(report: Report) -> Iterator[Comparisons]:

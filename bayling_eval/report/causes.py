@@ -1,7 +1,7 @@
 """What probably made a direction lose: the health of both systems' outputs, side by side."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bayling_eval.aggregate import Line
@@ -16,20 +16,15 @@ ERRORS = 2
 """A change has to be more than so many standard errors of the two scores, taken as independent,
 which is too wide for two systems on the same segments: a cause is rather not named than named by
 chance."""
-_FAULTS = {
+_LOOKED_AT = {
     "off_target_rate": "off target",
     "wrong_script_rate": "wrong script",
+    "length_ratio": "length",
     "empty_rate": "empty",
     "truncated_rate": "truncated",
     "copy_rate": "copies of the source",
     "runaway_rate": "runaway",
     "preamble_rate": "preambles",
-}
-_CHECKED = {
-    "off_target_rate": "off target",
-    "length_ratio": "length",
-    "empty_rate": "empty",
-    "truncated_rate": "truncation",
 }
 
 
@@ -41,17 +36,20 @@ class Cause:
     """What changed for the worse, in words, the largest first."""
     checked: tuple[str, ...]
     """What both systems have numbers of."""
-    unchecked: tuple[str, ...]
-    """What is to be looked at and has no numbers."""
+    unscored: tuple[str, ...]
+    """What was not scored on a side, or not alike."""
+    unknown: tuple[str, ...]
+    """What cannot be known of a side: why imported outputs ended."""
 
     @property
     def text(self) -> str:
         """One line: the causes, or what was checked in vain."""
         if self.found:
             return "; ".join(self.found)
-        none = f"checked: {', '.join(self.checked)}; none changed" if self.checked else ""
-        lacking = f"not scored: {', '.join(self.unchecked)}" if self.unchecked else ""
-        return "; ".join(filter(None, (none, lacking)))
+        checked = f"checked: {', '.join(self.checked)}; none changed" if self.checked else ""
+        unscored = f"not scored: {', '.join(self.unscored)}" if self.unscored else ""
+        unknown = f"not known: {', '.join(self.unknown)}" if self.unknown else ""
+        return "; ".join(filter(None, (checked, unscored, unknown)))
 
 
 @dataclass(frozen=True)
@@ -81,19 +79,23 @@ def losses(lines: Mapping[str, Sequence[Line]], verdict: Verdict) -> list[Loss]:
 def likely(line: Line) -> Cause:
     """Return what changed beside the score of a translation, against the deciding baseline."""
     ours, theirs = line.scores[:2]
-    pairs = {name: _pair(ours, theirs, name) for name in (*_FAULTS, "length_ratio")}
-    known = {name: pair for name, pair in pairs.items() if pair}
+    # A rate that fell is no cause of itself.
+    names = {name: word for name, word in _LOOKED_AT.items() if name != line.row.metric}
+    pairs = {name: _pair(ours, theirs, name) for name in names}
     moved = [
-        (pair[0].value - pair[1].value, text)
-        for name, pair in known.items()
-        if (text := _CHANGES.get(name, _rise)(name, *pair))
-        and pair[0].value is not None
-        and pair[1].value is not None
+        (abs((pair[0].value or 0.0) - (pair[1].value or 0.0)), text)
+        for name, pair in pairs.items()
+        if pair and (text := (_length if name == "length_ratio" else _rise)(name, *pair))
+    ]
+    lacking = [name for name, pair in pairs.items() if not pair]
+    unknown = [
+        n for n in lacking if "not_covered" in {s[n].status for s in (ours, theirs) if n in s}
     ]
     return Cause(
-        tuple(text for _, text in sorted(moved, key=lambda one: -abs(one[0]))),
-        tuple(word for name, word in _CHECKED.items() if name in known),
-        tuple(word for name, word in _CHECKED.items() if name not in known),
+        tuple(text for _, text in sorted(moved, key=lambda one: -one[0])),
+        tuple(word for name, word in names.items() if pairs[name]),
+        tuple(names[name] for name in lacking if name not in unknown),
+        tuple(names[name] for name in unknown),
     )
 
 
@@ -111,7 +113,7 @@ def _rise(name: str, ours: Score, theirs: Score) -> str:
     change = (ours.value or 0.0) - (theirs.value or 0.0)
     if change < RISE or change <= _error(ours, theirs):
         return ""
-    return f"{_FAULTS[name]} {view.number(change, name, signed=True)}"
+    return f"{_LOOKED_AT[name]} {view.number(change, name, signed=True)}"
 
 
 def _length(name: str, ours: Score, theirs: Score) -> str:
@@ -123,9 +125,6 @@ def _length(name: str, ours: Score, theirs: Score) -> str:
         return ""
     word = "longer" if change > 0 else "shorter"
     return f"outputs {word}: length ratio {other:.2f} → {mine:.2f}"
-
-
-_CHANGES: Mapping[str, Callable[[str, Score, Score], str]] = {"length_ratio": _length}
 
 
 def _error(ours: Score, theirs: Score) -> float:

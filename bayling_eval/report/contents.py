@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayling_eval import metrics, sources
@@ -18,6 +17,7 @@ from bayling_eval.store import System
 if TYPE_CHECKING:
     from bayling_eval.report.figures.svg import Figure
     from bayling_eval.report.history import History
+    from bayling_eval.report.releases import Loaded
     from bayling_eval.report.samples import Samples
 
 
@@ -39,8 +39,8 @@ class Report:
     """What the gates say of the candidate against the deciding baseline; none without rules."""
     published: Context | None = None
     """What papers print of the same tasks; none where nobody asked."""
-    history: tuple[Path, ...] = ()
-    """``report.json`` of earlier releases, the oldest first."""
+    history: tuple["Loaded", ...] = ()
+    """Earlier releases, the oldest first."""
     single_file: bool = False
     """Whether all samples have to be on the page itself, as far as they fit."""
 

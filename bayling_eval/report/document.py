@@ -1,15 +1,16 @@
-"""What is written beside the page: ``report.json`` and ``tables/*.csv``."""
+"""What is written: the folder, ``report.json`` and ``tables/*.csv``."""
 
 import itertools
 import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bayling_eval import __version__, aggregate, metrics, statistics
+from bayling_eval import __version__, aggregate, metrics, statistics, store
 from bayling_eval.gate.outcomes import GateOutcome, Judgement
 from bayling_eval.provenance import versions
 from bayling_eval.published import Context
@@ -20,6 +21,33 @@ from bayling_eval.store import System
 
 SCHEMA = "bayling_eval.report/1"
 _PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "sacrebleu")
+_OWN = ("tables/*.csv", "figures/*.svg", "figures/*.pdf", "samples/*.js", "brief.pdf")
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a report in their order, by path inside its folder.
+
+    What an earlier report of the same name wrote and this one did not is removed.
+    """
+    for name, content in files.items():
+        store.write_atomic(folder / name, content)
+    for pattern in _OWN:
+        for path in folder.glob(pattern):
+            if path.relative_to(folder).as_posix() not in files:
+                path.unlink()
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a JSON value as it is written; numbers that are not finite are null."""
+    text = json.dumps(aggregate.finite(value), ensure_ascii=False, allow_nan=False, indent=1)
+    # A lone surrogate becomes its JSON escape.
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions that numbers and pages come from."""
+    own = {"bayling-eval": __version__, "python": platform.python_version()}
+    return own | versions(*_PACKAGES)
 
 
 def tables(contents: Contents, scores: Sequence[Sequence[Score]]) -> dict[str, bytes]:
@@ -58,9 +86,7 @@ def document(contents: Contents, scores: Sequence[Sequence[Score]]) -> bytes:
         **published.document(),
         "provenance": contents.told,
     }
-    text = json.dumps(aggregate.finite(found), ensure_ascii=False, allow_nan=False, indent=1)
-    # A lone surrogate becomes its JSON escape.
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    return json_bytes(found)
 
 
 def _judgement(judged: Judgement) -> dict[str, Any]:
@@ -134,11 +160,7 @@ def provenance(report: Report, scores: Sequence[Sequence[Score]]) -> dict[str, A
             name: sorted({s for r in pair.rows if r.delta is not None for s in r.settings_diff})
             for name, pair in zip(report.names[1:], report.found, strict=True)
         },
-        "versions": {
-            "bayling-eval": __version__,
-            "python": platform.python_version(),
-            **versions(*_PACKAGES),
-        },
+        "versions": made_with(),
     }
 
 

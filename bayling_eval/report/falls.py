@@ -105,6 +105,11 @@ class Curve(Record):
     reason: str | None = None
     """Why a number is missing."""
 
+    @property
+    def task(self) -> str:
+        """The name of the task, of a curve of one."""
+        return self.group
+
 
 Of = Mapping[int, Difference]
 """Differences of one task under one metric from the reference, by index of the step."""

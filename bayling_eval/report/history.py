@@ -6,22 +6,19 @@ same ones hard differ by less than that. Of several directions the errors may al
 the standard error of a mean is the mean of theirs: no correlation between directions makes it more.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import NormalDist, fmean
 from typing import TYPE_CHECKING
 
-from bayling_eval.errors import UserError
 from bayling_eval.macro import MIN_GROUP, NEVER_AVERAGED, group_of
 from bayling_eval.records import Score
 from bayling_eval.report import releases, view
 from bayling_eval.report.falls import FULL
 from bayling_eval.report.figures import curves
 from bayling_eval.report.figures.svg import Figure
-from bayling_eval.report.releases import Key, Known, Release, words
+from bayling_eval.report.releases import Key, Known, Loaded, Release, words
 from bayling_eval.statistics import ALPHA
 
 if TYPE_CHECKING:
@@ -84,29 +81,18 @@ class History:
 
 
 def read(
-    paths: Sequence[Path], report: "Report", scores: Sequence[Sequence[Score]]
+    loaded: Sequence[Loaded], report: "Report", scores: Sequence[Sequence[Score]]
 ) -> History | None:
-    """Return the history of earlier ``report.json`` files, the oldest first; none without any.
+    """Return the history of earlier reports, the oldest first; none without any.
 
     ``scores`` are the rows of the report's systems, the candidate's first.
-
-    Raises:
-        UserError: a file is not there, no report of ours, of a newer version, or given twice.
     """
-    if not paths:
+    if not loaded:
         return None
     present = {
         key: row for row in scores[0] if (key := _key(row, report.headline)) and row.status == "ok"
     }
-    seen: dict[str, Path] = {}
-    known = []
-    for path in paths:
-        content = releases.content(path)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest in seen:
-            raise UserError(f"{path}: the same report as {seen[digest]}: name each release once")
-        seen[digest] = path
-        known.append(releases.known(path, content, present.keys()))
+    known = [releases.known(one, present.keys()) for one in loaded]
     groups: dict[str, dict[Key, Score]] = {}
     for key, row in present.items():
         for name in dict.fromkeys(_groups(row)):
@@ -180,16 +166,9 @@ def _member(row: Score, then: tuple[float, float | None]) -> Member:
     value, stderr = then
     delta = float(row.value or 0.0) - value
     if stderr is None or row.stderr is None:
-        return Member(_called(row), delta, None, None)
+        return Member(view.name_of(row), delta, None, None)
     reach = NormalDist().inv_cdf(1 - ALPHA / 2) * math.hypot(stderr, row.stderr)
-    return Member(_called(row), delta, delta - reach, delta + reach)
-
-
-def _called(row: Score) -> str:
-    source, target = view.tongue(row.src_lang), view.tongue(row.tgt_lang or row.lang)
-    if source and target:
-        return f"{source.name} → {target.name}"
-    return f"{row.task}, {target.name}" if target else row.task
+    return Member(view.name_of(row), delta, delta - reach, delta + reach)
 
 
 def _figures(

@@ -1,7 +1,9 @@
 """A ``report.json`` of an earlier release, read with no more trust than any other file."""
 
+import hashlib
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,8 +15,13 @@ from bayling_eval.report.document import SCHEMA
 from bayling_eval.report.figures import drawn
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Error = Annotated[float, Field(allow_inf_nan=False, ge=0)]
 Key = tuple[str, str, str, str]
 """Task, metric, signature and digest of the documents: scores of one key can be compared."""
+
+
+# Far beyond any score of a headline metric, and far from where sums of them overflow.
+_LARGEST = 1e12
 
 
 class _Part(BaseModel):
@@ -64,7 +71,7 @@ class _Score(_Part):
     signature: str | None
     documents_digest: str | None
     value: Number | None
-    stderr: Number | None = None
+    stderr: Error | None = None
     status: str
 
 
@@ -117,20 +124,53 @@ class Release:
     """Tasks under the present headline whose score can be held against the present one."""
 
 
+Scores = Mapping[Key, tuple[float, float | None]]
+"""Value and standard error of what can be compared."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A file that was read and found in order, not yet held against anything."""
+
+    path: Path
+    document: _Document
+    label: str
+    """``name@model8`` of the system that was judged."""
+    scores: Scores
+    """Its scores."""
+
+
 @dataclass(frozen=True)
 class Known:
     """A release with its scores."""
 
     release: Release
-    scores: Mapping[Key, tuple[float, float | None]]
+    scores: Scores
 
 
-def content(path: Path) -> bytes:
-    """Return a file's bytes.
+def load(paths: Sequence[Path]) -> tuple[Loaded, ...]:
+    """Read the ``report.json`` of each release.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: a file is not there, no report of ours, of a newer version, damaged, or given
+            twice.
     """
+    seen: dict[str, Path] = {}
+    found = []
+    for path in paths:
+        content = _content(path)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest in seen:
+            raise UserError(f"{path}: the same report as {seen[digest]}: name each release once")
+        seen[digest] = path
+        document = _document(path, content)
+        own = [s.label for s in document.provenance.systems if s.role == "candidate"]
+        label = own[0] if own else document.candidate
+        found.append(Loaded(path, document, label, _scores(path, document, label)))
+    return tuple(found)
+
+
+def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as fault:
@@ -150,8 +190,8 @@ def _document(path: Path, text: bytes) -> _Document:
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema != SCHEMA:
         kind, _, version = str(schema).rpartition("/")
-        newer = kind == SCHEMA.rpartition("/")[0] and version.isdecimal()
-        if newer and int(version) > int(SCHEMA.rpartition("/")[2]):
+        ours = kind == SCHEMA.rpartition("/")[0] and re.fullmatch("[0-9]{1,9}", version)
+        if ours and int(version) > int(SCHEMA.rpartition("/")[2]):
             raise UserError(
                 f"{path}: written by a newer version of bayling_eval ({str(schema)[:60]}, this one "
                 f"reads {SCHEMA}): update bayling_eval"
@@ -168,26 +208,39 @@ def _document(path: Path, text: bytes) -> _Document:
         raise UserError(f"{path}: field {where}: {first['msg']}: make the report again") from None
 
 
-def known(path: Path, text: bytes, present: Collection[Key]) -> Known:
-    """Return a release out of the bytes of its file; ``present`` are the scores it is held against.
+def _scores(path: Path, found: _Document, label: str) -> Scores:
+    """Return the candidate's scores under the headline metric; refuse what cannot be one."""
+    metric = found.headline_metric
+    for mean in found.macro:
+        numbers = (mean.delta, mean.ci_low, mean.ci_high)
+        if mean.metric == metric and max(abs(number or 0.0) for number in numbers) > _LARGEST:
+            raise _damaged(path, f"a mean of {mean.group[:80]!r} is beyond {_LARGEST:g}")
+    scores: dict[Key, tuple[float, float | None]] = {}
+    for row in found.scores:
+        if row.metric != metric or row.status != "ok" or not _is(row, label):
+            continue
+        if not row.signature or not row.documents_digest or row.value is None:
+            continue
+        if max(abs(row.value), row.stderr or 0.0) > _LARGEST:
+            raise _damaged(path, f"the score of {row.task[:80]!r} is beyond {_LARGEST:g}")
+        key, own = (row.task, metric, row.signature, row.documents_digest), (row.value, row.stderr)
+        if scores.setdefault(key, own) != own:
+            raise _damaged(path, f"two scores of {row.task[:80]!r}, of one signature")
+    return scores
 
-    Raises:
-        UserError: not JSON, no report, one of a newer version, or not of its shape.
-    """
-    found = _document(path, text)
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"{path}: {what}: make the report again")
+
+
+def known(one: Loaded, present: Collection[Key]) -> Known:
+    """Return a release out of its file; ``present`` are the scores it is held against."""
+    found, label, scores = one.document, one.label, one.scores
     metric, baseline = found.headline_metric, found.baselines[0]
     own = [row for row in found.rows if (row.metric, row.baseline) == (metric, baseline)]
     verdicts = [row.verdict for row in own]
-    candidates = [s.label for s in found.provenance.systems if s.role == "candidate"]
-    label = candidates[0] if candidates else found.candidate
-    scores = {
-        (row.task, metric, row.signature, row.documents_digest): (row.value, row.stderr)
-        for row in found.scores
-        if row.metric == metric and row.status == "ok" and _is(row, label)
-        if row.signature and row.documents_digest and row.value is not None
-    }
     release = Release(
-        str(path),
+        str(one.path),
         found.name,
         found.candidate,
         label,

@@ -45,6 +45,9 @@ def page(contents: Contents) -> str:
             notices=contents.notices,
             counts=summary.counts(line.row for line in contents.lines[report.headline]),
             overview=_overview(report),
+            anything=any(
+                line.row.delta is not None for own in contents.lines.values() for line in own
+            ),
             losses=causes.losses(contents.lines, "regressed"),
             gains=causes.losses(contents.lines, "improved"),
             tests=told["tests"][report.metrics.index(report.headline)]["tests"],
@@ -138,6 +141,7 @@ def _environment() -> jinja2.Environment:
         noun_of=view.noun,
         regressed=lambda rows: sum(row.line.row.verdict == "regressed" for row in rows),
         number=view.number,
+        size=view.size,
         sign=view.sign,
         interval=view.interval,
         min_group=MIN_GROUP,

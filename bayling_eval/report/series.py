@@ -1,8 +1,6 @@
 """A series of checkpoints becomes a folder: curves over training, what fell since its best step."""
 
 import itertools
-import json
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayling_eval import __version__, aggregate, metrics, statistics, store
+from bayling_eval import aggregate, metrics, statistics, store
 from bayling_eval.compare import Comparisons, compare
 from bayling_eval.errors import UserError, unknown
 from bayling_eval.macro import Difference, Grouping
 from bayling_eval.method import Method
-from bayling_eval.provenance import versions
 from bayling_eval.report import falls
+from bayling_eval.report.document import json_bytes, made_with
 from bayling_eval.report.falls import Curve, Key
 from bayling_eval.store import System
 
 SCHEMA = "bayling_eval.report_series/1"
-_PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "sacrebleu")
 
 
 @dataclass(frozen=True)
@@ -123,6 +120,8 @@ def find(results: Path, series: str) -> tuple[System, ...]:
 def measure(order: Order, progress: Callable[[str], None] = lambda _: None) -> Found:
     """Compare every checkpoint with the reference, and the last with all others through it.
 
+    Nothing is tested: a loss is judged by its interval.
+
     Raises:
         UserError: what ``compare`` raises, or a reference that is not of the series.
     """
@@ -133,7 +132,8 @@ def measure(order: Order, progress: Callable[[str], None] = lambda _: None) -> F
         raise UserError(f"{base.label} is not of series {order.series!r}: write one of {known}")
     own = labels.index(base.label)
     others = [at for at in range(len(systems)) if at != own]
-    asked = {"names": order.names, "references": order.references, "method": order.method}
+    method = order.method.untested
+    asked = {"names": order.names, "references": order.references, "method": method}
     pairs = [
         compare(systems[at], base, progress=_led(progress, systems[at].name), **asked)  # type: ignore[arg-type]
         for at in others
@@ -219,9 +219,7 @@ def document(name: str, found: Found, told: dict[str, Any]) -> bytes:
         "incomplete": found.incomplete,
         "provenance": told,
     }
-    text = json.dumps(aggregate.finite(document), ensure_ascii=False, allow_nan=False, indent=1)
-    # A lone surrogate becomes its JSON escape.
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    return json_bytes(document)
 
 
 def provenance(found: Found, command: str) -> dict[str, Any]:
@@ -248,9 +246,5 @@ def provenance(found: Found, command: str) -> dict[str, Any]:
             "alpha": statistics.ALPHA,
             "minimum_effect": {m: found.order.method.minimum_effect(m) for m in found.metrics},
         },
-        "versions": {
-            "bayling-eval": __version__,
-            "python": platform.python_version(),
-            **versions(*_PACKAGES),
-        },
+        "versions": made_with(),
     }

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bayling_eval import sources, store
+from bayling_eval import sources
 from bayling_eval.compare import MARKS
 from bayling_eval.gate.words import listed
 from bayling_eval.macro import Grouping
 from bayling_eval.report import render, view
+from bayling_eval.report.document import write as write_files
 from bayling_eval.report.falls import WORDS, Curve, Fall, Point
 from bayling_eval.report.figures import curves, drawn
 from bayling_eval.report.figures.curves import Axis, Course
@@ -99,8 +100,7 @@ def write(name: str, found: Found, command: str, reports: Path) -> Path:
     files["report.json"] = document(name, found, told)
     # Last: where writing was cut off, no page speaks of other numbers than the files beside it.
     files["index.html"] = text.encode("utf-8", "replace")
-    for path, content in files.items():
-        store.write_atomic(reports / name / path, content)
+    write_files(reports / name, files)
     return reports / name / "index.html"
 
 
@@ -192,10 +192,8 @@ def _again(curve: Curve, found: Found) -> bool:
 def _called(curve: Curve) -> str:
     """Return what a group or a task is called, in words."""
     if curve.by == "task":
-        source, target = view.tongue(curve.src_lang), view.tongue(curve.tgt_lang or curve.lang)
-        if source and target:
-            return f"{curve.family} {source.name} → {target.name}"
-        return f"{curve.group}, {target.name}" if target else curve.group
+        name = view.name_of(curve)
+        return f"{curve.family} {name}" if curve.src_lang and curve.tgt_lang else name
     rest = curve.group.removeprefix(f"{curve.family} ")
     if rest == "all":
         return f"{curve.family}, all {view.noun(curve.metric)}s"
@@ -297,8 +295,8 @@ def _losses(found: Found, metric: str, tasks: Sequence[Curve], axis: Axis) -> li
     many = []
     for curve in kept:
         loss = view.number(curve.loss, metric, signed=True)
-        words = _called(curve).removeprefix(f"{curve.family} ")
-        many.append(_course(found, curve, f"{_MARKS[curve.verdict]} {loss} {words}"))
+        title = f"{_MARKS[curve.verdict]} {loss} {view.name_of(curve)}"
+        many.append(_course(found, curve, title))
     title = view.title(metric)
     more = f" {len(chosen) - len(kept)} more are in the table." if len(chosen) > len(kept) else ""
     noun = view.noun(metric)

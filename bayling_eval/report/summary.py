@@ -51,7 +51,7 @@ class Summary:
     def no_mean(self) -> str:
         """Why there is no mean; empty where there is one."""
         if self.macro is None:
-            return "never averaged over languages: its tokenizer differs"
+            return "never averaged over languages: what it counts differs with them"
         if self.macro.delta is not None:
             return ""
         few = f"no mean of fewer than {MIN_GROUP} {noun(self.metric)}s"

@@ -19,6 +19,7 @@ from bayling_eval.report.view import (
     number,
     p_text,
     sign,
+    size,
     tint,
     title,
     tongue,
@@ -237,7 +238,7 @@ def _verdict(row: Comparison) -> Cell:
     rank = None if row.delta is None else list(WORDS).index(row.verdict)
     small = _reason(row.reason)
     if row.verdict in ("no_change", "leans_up", "leans_down") and row.detectable_effect:
-        small = (f"finds ≥ {number(row.detectable_effect, row.metric)}",)
+        small = (f"finds ≥ {size(row.detectable_effect, row.metric)}",)
     style = f"{tint(row)} word".strip()
     return Cell(WORDS[row.verdict], rank, row.verdict, small, style=style)
 

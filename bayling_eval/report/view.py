@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from bayling_eval import languages, metrics
 from bayling_eval.digits import decided, p_decided
@@ -25,6 +26,12 @@ _TITLES = {
     "bleu": "BLEU",
     "chrf": "chrF",
     "chrf++": "chrF++",
+    "ter": "TER",
+    "spbleu-flores101": "spBLEU (Flores-101)",
+    "spbleu-flores200": "spBLEU (FLORES-200)",
+    "comet22": "COMET-22",
+    "cometkiwi22": "CometKiwi-22",
+    "xcomet-xl": "XCOMET-XL",
     "empty_rate": "Empty outputs",
     "truncated_rate": "Truncated outputs",
     "copy_rate": "Copies of the source",
@@ -36,14 +43,31 @@ _TITLES = {
     "acc": "Accuracy",
     "acc_norm": "Accuracy, by characters",
     "acc_bytes": "Accuracy, by bytes",
+    "acc_chance_corrected": "Accuracy above chance",
+    "bits_per_byte": "Bits per byte",
 }
 _PERCENT = frozenset(
-    {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match"}
+    {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "acc_chance_corrected"}
     | {name for name in _TITLES if name.endswith("_rate")}
 )
 PIVOTS = {"eng_Latn": "English", "zho_Hans": "Chinese (Simplified)"}
 # Tints deepen at these multiples of the metric's minimum effect.
 _DEEPER = (3, 8)
+
+
+class _Task(Protocol):
+    """What a name is made of: a comparison, a score, or a curve of one task."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def src_lang(self) -> str | None: ...
+    @property
+    def tgt_lang(self) -> str | None: ...
+    @property
+    def lang(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -119,6 +143,11 @@ def number(
     return text.replace("-", "\N{MINUS SIGN}") + unit
 
 
+def size(value: float, metric: str) -> str:
+    """Return the size of a difference, in points where it is one of shares."""
+    return number(abs(value), metric, signed=True).removeprefix("+")
+
+
 def minus(text: str) -> str:
     """Return a sentence whose negative numbers have a minus sign."""
     return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
@@ -158,7 +187,7 @@ def tongue(key: str | None) -> Tongue | None:
     return Tongue(key, *shown, found.family or None, found.script, found.speakers, found.name_zh)
 
 
-def name_of(row: Comparison) -> str:
+def name_of(row: _Task) -> str:
     """Return a direction in English: ``English → Czech``."""
     source, target = tongue(row.src_lang), tongue(row.tgt_lang or row.lang)
     if source and target:

@@ -24,6 +24,12 @@ def main() -> None:
         first = text[: text.index('id="overview"')]
         expect("These scores mean nothing" in first, "the page says that the scores mean nothing")
         report = json.loads((page.parent / "report.json").read_text(encoding="utf-8"))
+        gates = {gate["gate"]: gate["outcome"] for gate in report["rules"]["gates"]}
+        failing = [name for name, outcome in gates.items() if outcome != "pass"]
+        expect(
+            failing == ["regressions"] and "Not ready: 1 of 5 gates fails" in first,
+            "of five gates the one that counts regressions fails: the means alone would pass",
+        )
         rows = [row for row in report["rows"] if row["baseline"] == "demo-better"]
         for metric in ("chrf++", "chrf", "bleu"):
             own = [row for row in rows if row["metric"] == metric]

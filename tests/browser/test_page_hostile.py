@@ -103,7 +103,7 @@ def test_names_and_reasons_are_shown_and_do_nothing(visit, names):
     one.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert one.page.evaluate(ACTIVE) == []
     assert one.page.locator("#directions tbody tr").count() == 2 * len([*TEXTS, *BROKEN])
-    reasons = one.page.locator("#missing ~ .scroll tbody tr td.set").evaluate_all(WITHOUT_CHIPS)
+    reasons = one.page.locator("#missing ~ .fold tbody tr td.set").evaluate_all(WITHOUT_CHIPS)
     have = {seen(text)[:40] for text in reasons}
     for text in TEXTS:
         assert seen(text)[:40] in have

@@ -123,3 +123,12 @@ def test_a_value_of_another_type_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(UserError, match=r"rules\.toml:\d+: "):
         rules.load(path)
+
+
+def test_where_nothing_varies_no_difference_is_said_to_be_found(tmp_path):
+    text = gate("health", metric="empty_rate", max_change=0.02)
+    rates = {"candidate_value": 0.0, "baseline_value": 0.0, "delta": 0.0, "stderr": 0.0, "n": 16}
+    found = over_rows(tmp_path, text, [row(metric="empty_rate", **rates)])
+    assert only(found).detectable_effect is None
+    assert found.rows[0].outcome == "warn"
+    assert "would be found" not in found.rows[0].sentence

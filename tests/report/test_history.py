@@ -9,15 +9,17 @@ import pytest
 from report_page import Page
 
 from bayling_eval import store
+from bayling_eval.cli.main import main
 from bayling_eval.errors import UserError
 from bayling_eval.records import Score
-from bayling_eval.report import history, render
+from bayling_eval.report import history, releases, render
 from bayling_eval.rows import status_rows
 
 pytest_plugins = ["report_page"]
 
 CHRF = "chrf++"
 LANGS = ["deu_Latn", "fra_Latn", "spa_Latn", "tha_Thai", "rus_Cyrl", "swh_Latn"]
+TASK = "flores200_eng_Latn-deu_Latn"
 REPORT = SimpleNamespace(headline=CHRF, names=("now", "base"))
 
 
@@ -80,7 +82,7 @@ def even(value):
 
 def read(paths, values=None, **told):
     rows = [score(lang, value, **told) for lang, value in (values or even(50.0)).items()]
-    return history.read(paths, REPORT, [rows, []])
+    return history.read(releases.load(paths), REPORT, [rows, []])
 
 
 def test_no_files_are_no_history():
@@ -155,6 +157,13 @@ def test_faults_are_one_line_that_names_the_file(tmp_path):
     found = json.loads(good.read_text(encoding="utf-8"))
     rows = [{**one, "value": math.nan} for one in found["scores"]]
     huge = json.dumps(found).replace("49.0", "1e999")
+    means = [{**one, "delta": -1e308} for one in found["macro"]]
+    first, *rest = found["scores"]
+    twice = [*found["scores"], {**first, "value": 40.0}]
+
+    def changed(**told):
+        return json.dumps({**found, "scores": [{**first, **told}, *rest]})
+
     faults = {
         "gone.json": (None, "No such file"),
         "text.json": ("no JSON", "not JSON"),
@@ -162,9 +171,15 @@ def test_faults_are_one_line_that_names_the_file(tmp_path):
         "list.json": ("[1]", "its schema is 'None' and not 'bayling_eval.report/1'"),
         "scores.json": ('{"schema": "bayling_eval.scores/1"}', "its schema is 'bayling_eval.sc"),
         "newer.json": ('{"schema": "bayling_eval.report/2"}', "written by a newer version"),
+        "digits.json": (json.dumps({"schema": f"bayling_eval.report/{'9' * 5000}"}), "its schema"),
         "cut.json": ('{"schema": "bayling_eval.report/1"}', "field name: Field required"),
         "nan.json": (json.dumps({**found, "scores": rows}), "NaN is no JSON number"),
         "huge.json": (huge, "field scores.0.value: Input should be a finite number"),
+        "large.json": (changed(value=1e308), f"the score of '{TASK}' is beyond 1e+12"),
+        "wide.json": (changed(stderr=-1e308), "field scores.0.stderr: Input should be greater"),
+        "minus.json": (changed(stderr=-0.1), "field scores.0.stderr: Input should be greater"),
+        "mean.json": (json.dumps({**found, "macro": means}), "a mean of 'flores200 all' is beyond"),
+        "twice.json": (json.dumps({**found, "scores": twice}), f"two scores of '{TASK}', of one"),
         "none.json": (json.dumps({**found, "baselines": []}), "field baselines:"),
         "again.json": (good.read_text(encoding="utf-8"), f"the same report as {good}"),
     }
@@ -178,6 +193,26 @@ def test_faults_are_one_line_that_names_the_file(tmp_path):
         assert "\n" not in str(fault.value)
     with pytest.raises(UserError, match="the same report as"):
         read([good, good])
+
+
+def test_a_score_that_is_listed_twice_alike_counts_once_and_other_metrics_may_be_large(tmp_path):
+    path = release(tmp_path, "v1", even(49.0))
+    found = json.loads(path.read_text(encoding="utf-8"))
+    more = {**found["scores"][0], "metric": "word_perplexity", "value": 1e300}
+    path.write_text(json.dumps({**found, "scores": [*found["scores"] * 2, more]}), encoding="utf-8")
+    (drift,) = read([path]).drifts
+    assert (drift.n, drift.delta) == (6, 1.0)
+
+
+def test_a_damaged_file_is_told_before_anything_is_compared(make, monkeypatch, capsys, tmp_path):
+    def compared(*args, **told):
+        raise AssertionError("compared")
+
+    monkeypatch.setattr("bayling_eval.cli.report.compare_each", compared)
+    path = release(tmp_path, "v1", even(1e308))
+    words = ["report", "r", "--candidate", "new", "--baseline", "old", "--history", str(path)]
+    assert main([*words, "--results", str(tmp_path / "results"), "-q"]) == 2
+    assert f"{path}: the score of '{TASK}' is beyond 1e+12" in capsys.readouterr().err
 
 
 def rendered(found, names=("now", "base")) -> str:
@@ -220,7 +255,7 @@ def test_a_written_report_is_a_release(make, results, tmp_path):
     systems = [store.find(results, name) for name in ("new", "old")]
     rows = [[row for cell in one.cells() for row in status_rows(cell)] for one in systems]
     report = SimpleNamespace(headline=CHRF, names=("new", "old"))
-    found = history.read([path], report, rows)
+    found = history.read(releases.load([path]), report, rows)
     for drift in found.drifts:
         assert drift.n == drift.n_expected
         assert {m.delta for m in drift.members} <= {0.0}
@@ -231,5 +266,5 @@ def test_a_written_report_is_a_release(make, results, tmp_path):
     assert found.releases[0].regressed == verdicts.count("regressed") > 0
     assert found.releases[0].rows == len(verdicts)
     assert found.releases[0].means[0].group == "flores200 all"
-    other = history.read([path], report, rows[::-1])
+    other = history.read(releases.load([path]), report, rows[::-1])
     assert any(m.delta for drift in other.drifts for m in drift.members)

@@ -16,8 +16,9 @@ from bayling_eval.report.figures.drawn import (
     counted,
     factor,
     labels,
-    language,
     listed,
+    named,
+    plural,
     safe,
     short,
     side,
@@ -74,27 +75,27 @@ def draw(drawn: Drawn) -> list[Figure]:
     made = []
     several = len({family for family, _ in sides}) > 1
     for (family, pivot), own in sorted(sides.items(), key=lambda one: (one[0][0], one[0][1])):
-        named = sorted(own.items(), key=lambda one: one[0].startswith("x-"))
-        if not any(row.delta is not None for _, rows in named for row in rows):
+        panels = sorted(own.items(), key=lambda one: one[0].startswith("x-"))
+        if not any(row.delta is not None for _, rows in panels for row in rows):
             continue
         title = f"{short(family)}: " if several else ""
-        title += " and ".join(side_title(name) for name, _ in named)
+        title += " and ".join(side_title(name) for name, _ in panels)
         stem = safe("directions", family, pivot)
-        most = max(sum(row.delta is not None for row in rows) for _, rows in named)
+        most = max(sum(row.delta is not None for row in rows) for _, rows in panels)
         if most > LIMIT:
-            made.append(_figure(drawn, stem, title, [_ends(n, rows) for n, rows in named]))
+            made.append(_figure(drawn, stem, title, [_ends(n, rows) for n, rows in panels]))
             title, stem = f"{title}, all", f"{stem}-all"
-        made.append(_figure(drawn, stem, title, _together(named), fold=most > LIMIT))
+        made.append(_figure(drawn, stem, title, _together(panels), fold=most > LIMIT))
     return made
 
 
-def _together(named: Sequence[tuple[str, list[Comparison]]]) -> list[_Side]:
+def _together(panels: Sequence[tuple[str, list[Comparison]]]) -> list[_Side]:
     """Return panels that share the order of the first: worst first, then what only others have."""
     order: dict[str, None] = {}
-    for _, rows in named:
+    for _, rows in panels:
         order |= dict.fromkeys(about(row) for row in rows if row.delta is not None)
     height = 20.0 if len(order) <= 12 else 15.0 if len(order) <= LIMIT else 13.0
-    return [_Side(n, {about(r): r for r in rows}, list(order), height=height) for n, rows in named]
+    return [_Side(n, {about(r): r for r in rows}, list(order), height=height) for n, rows in panels]
 
 
 def _ends(name: str, rows: Sequence[Comparison]) -> _Side:
@@ -176,7 +177,7 @@ def _panel(
     values = [marks.shown(row, "delta") or 0.0 for row, _ in on]
     found = marks.points(axes, [r for r, _ in on], values, [y for _, y in on], f"mark:{one.name}")
     for name, ats in found.items():
-        one.tips[name] = [marks.tip(on[at][0], _named(on[at][0])) for at in ats]
+        one.tips[name] = [marks.tip(on[at][0], named(on[at][0])) for at in ats]
     if one.between:
         _strip(axes, one, limits)
 
@@ -286,7 +287,7 @@ def _labels(axes: Axes, one: _Side, drawn: Drawn) -> None:
         row = one.rows.get(key)
         target = drawn.row_ids.get(row.task) if row else None
         other = group_of(row.src_lang, row.tgt_lang) == "other" if row else False
-        text, code = (_named(row), "") if row and other else (names[key], short(key, 9))
+        text, code = (named(row), "") if row and other else (names[key], short(key, 9))
         size = 10 if one.height < 16 else 11
         for words, reach, role in ((text, 62 if code else 0, "fg"), (code, 0, "mut")):
             if words:
@@ -305,10 +306,6 @@ def _labels(axes: Axes, one: _Side, drawn: Drawn) -> None:
                 )
 
 
-def _named(row: Comparison) -> str:
-    return f"{language(row.src_lang)} → {language(row.tgt_lang)}"
-
-
 def _extra(drawn: Drawn, there: Sequence[Comparison]) -> list[tuple[str, str]]:
     extra = [("thick", "95 % interval"), ("thin", "simultaneous interval")]
     if effect := marks.minimum(there):
@@ -324,13 +321,13 @@ def _extra(drawn: Drawn, there: Sequence[Comparison]) -> list[tuple[str, str]]:
 def _alt(drawn: Drawn, there: Sequence[Comparison], title: str) -> str:
     ordered = sorted(there, key=lambda r: view.sign(drawn.metric) * (r.delta or 0.0))
     worst, best = (
-        f"{_named(row)} ({signed(marks.shown(row, 'delta') or 0.0)})"
+        f"{named(row)} ({signed(marks.shown(row, 'delta') or 0.0)})"
         for row in (ordered[0], ordered[-1])
     )
     return (
         f"Dot plot, {title}: differences in {unit(drawn.metric)} of {short(drawn.names[0])} from "
-        f"{short(drawn.names[1])} in {len(there)} directions: {counted(there)}. "
-        f"Worst is {worst}, best is {best}."
+        f"{short(drawn.names[1])} in {plural(len(there), 'direction')}: "
+        f"{counted(there)}. Worst is {worst}, best is {best}."
     )
 
 
@@ -346,10 +343,10 @@ def _note(drawn: Drawn, sides: Sequence[_Side], rows: Sequence[Comparison]) -> s
     if any(one.between for one in sides):
         said.append(f"Of each panel the {ENDS} worst and the {ENDS} best are drawn in rows.")
     drawn_ = {key for one in sides for key in one.order}
-    lost = [_named(r) for r in rows if r.delta is None and about(r) not in drawn_]
+    lost = [named(r) for r in rows if r.delta is None and about(r) not in drawn_]
     absent = [r for r in drawn.rows if r.delta is None and side(r)[1] in {s.name for s in sides}]
     if lost or absent:
-        names = sorted({_named(row) for row in absent if row.family == rows[0].family})
+        names = sorted({named(row) for row in absent if row.family == rows[0].family})
         if names:
             said.append(f"Without a difference, the table says why: {listed(names)}.")
     said.append("An arrow at the edge, with its number, is beyond the scale.")

@@ -71,8 +71,13 @@ def side(row: Comparison) -> tuple[str, str]:
     return row.family, group_of(row.src_lang, row.tgt_lang)
 
 
+def named(row: Comparison) -> str:
+    """Return what a row is called wherever it stands: ``English → Czech``."""
+    return short(view.name_of(row), 2 * NAME + 3)
+
+
 def about(row: Comparison) -> str:
-    """Return what a row is about beside the others of its side: a language, or a direction."""
+    """Return what a direction is about beside the others of its side: a language, or both."""
     if group_of(row.src_lang, row.tgt_lang) == "other":
         return f"{row.src_lang}-{row.tgt_lang}"
     return str(language_of(row))
@@ -115,6 +120,11 @@ def counted(rows: Iterable[Comparison]) -> str:
     """Return how many rows have which verdict, in words: ``2 regressed, 3 improved``."""
     found = [row.verdict for row in rows]
     return ", ".join(f"{found.count(v)} {word}" for v, word in view.WORDS.items() if v in found)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number of things: ``1 mean``, ``2 means``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Sequence[str], limit: int = 10) -> str:

@@ -16,6 +16,7 @@ from bayling_eval.report.figures.drawn import (
     factor,
     labels,
     language,
+    named,
     short,
     side,
     side_title,
@@ -169,7 +170,7 @@ def _named(row: Comparison, names: dict[str | None, str]) -> str:
     """Return what to call a row in the room of a label: both languages where neither is said."""
     if group_of(row.src_lang, row.tgt_lang) != "other":
         return fit(names[about(row)], SMALL, _LABEL)
-    whole = f"{language(row.src_lang)} → {language(row.tgt_lang)}"
+    whole = named(row)
     if fit(whole, SMALL, _LABEL) == whole:
         return whole
     half = (_LABEL - 14) / 2

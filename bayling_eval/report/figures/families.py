@@ -12,9 +12,9 @@ from bayling_eval.report.figures import marks, placing
 from bayling_eval.report.figures.drawn import (
     Drawn,
     about,
-    factor,
     labels,
     listed,
+    plural,
     safe,
     short,
     side,
@@ -31,10 +31,18 @@ _TICKS = 3
 
 @dataclass(frozen=True)
 class _Row:
-    """One language: the scores of all systems, the candidate's first."""
+    """One language: the scores of a pair that was compared, and of the further baselines."""
 
     key: str
-    scores: tuple[float | None, ...]
+    new: float
+    old: float
+    others: tuple[float | None, ...]
+    """None where that pair has no difference: it is not drawn."""
+
+    @property
+    def values(self) -> list[float]:
+        """All that is drawn."""
+        return [self.new, self.old, *(score for score in self.others if score is not None)]
 
 
 def draw(drawn: Drawn) -> list[Figure]:
@@ -48,12 +56,12 @@ def draw(drawn: Drawn) -> list[Figure]:
     several = len({family for family, _ in sides}) > 1
     made = []
     for (family, name), lines in sorted(sides.items(), key=_left_first):
-        found = [_Row(about(line.row), _scores(line, drawn.metric)) for line in lines]
-        rows = [row for row in found if any(score is not None for score in row.scores)]
+        rows = [row for line in lines if (row := _row(line))]
         if rows:
             of = f"{short(family)}, " if several else ""
             title = f"Scores by language family, {of}{side_title(name)}"
-            without = [row.key for row in found if row not in rows]
+            kept = {row.key for row in rows}
+            without = [about(line.row) for line in lines if about(line.row) not in kept]
             made.append(_figure(drawn, safe("families", family, name), title, rows, without))
     return made
 
@@ -63,11 +71,16 @@ def _left_first(one: tuple[tuple[str, str], object]) -> tuple[str, bool, str]:
     return family, name.startswith("x-"), name
 
 
-def _scores(line: Line, metric: str) -> tuple[float | None, ...]:
-    found = (scores.get(metric) for scores in line.scores)
-    return tuple(
-        None if one is None or one.value is None else one.value * factor(metric) for one in found
+def _row(line: Line) -> _Row | None:
+    """Return what is drawn of a line: only what was compared, under the signature it was."""
+    new, old = (marks.shown(line.row, f"{name}_value") for name in ("candidate", "baseline"))
+    if line.row.delta is None or new is None or old is None:
+        return None
+    others = (
+        marks.shown(row, "baseline_value") if row and row.delta is not None else None
+        for row in line.others
     )
+    return _Row(about(line.row), new, old, tuple(others))
 
 
 def _panels(rows: Sequence[_Row]) -> dict[str, list[_Row]]:
@@ -103,7 +116,7 @@ def _figure(
     drawn: Drawn, stem: str, title: str, rows: Sequence[_Row], without: Sequence[str]
 ) -> Figure:
     panels = _panels(rows)
-    values = [score for row in rows for score in row.scores if score is not None]
+    values = [score for row in rows for score in row.values]
     room = 0.04 * (max(values) - min(values)) or 1.0
     span = (min(values) - room, max(values) + room)
     names = labels(row.key for row in rows)
@@ -150,7 +163,7 @@ def _panel(
     at: int,
 ) -> None:
     """Draw the rows of one family, the highest score of the candidate first."""
-    ordered = sorted(own, key=lambda row: (-(row.scores[0] or -1e9), row.key))
+    ordered = sorted(own, key=lambda row: (-row.new, row.key))
     axes.set_ylim(len(ordered), 0)
     axes.set_yticks([])
     marks.level_axis(axes, *span)
@@ -158,7 +171,6 @@ def _panel(
         count = f"{short(family)} ({len(own)})"
         axes.annotate(count, (0, 1), xycoords="axes fraction", xytext=(-_LABEL + 8, 7),
                       textcoords="offset points", weight="bold", annotation_clip=False)  # fmt: skip
-    both = []
     for y, row in enumerate(ordered):
         axes.annotate(
             placing.fit(names[row.key], 9.5, _LABEL - 12),
@@ -171,29 +183,28 @@ def _panel(
             fontsize=9.5,
             annotation_clip=False,
         )
-        new, old, *_ = row.scores
-        if new is not None and old is not None:
-            both.append((min(new, old), max(new, old), y + 0.5, new >= old))
     for up in (True, False):
-        ends = [(low, high, y) for low, high, y, rose in both if rose == up]
+        ends = [
+            (min(row.new, row.old), max(row.new, row.old), y + 0.5)
+            for y, row in enumerate(ordered)
+            if (row.new >= row.old) == up
+        ]
         marks.bars(axes, ends, f"change:{at}:{'up' if up else 'down'}", 1.6, "mut")
     _others(axes, ordered, at)
-    for index, face, name in ((1, "bg", "baseline"), (0, "up", "candidate")):
-        found = [(row.scores[index], y + 0.5) for y, row in enumerate(ordered)]
-        there = [(x, y) for x, y in found if x is not None]
-        if there:
-            x, ys = zip(*there, strict=True)
-            (dots,) = axes.plot(x, ys, "o", markersize=5.5, clip_on=False, zorder=4 + (index == 0))
-            dots.set(markerfacecolor=COLOURS[face], markeredgecolor=COLOURS["up"])
-            dots.set_gid(mark(f"{name}:{at}"))
+    heights = [y + 0.5 for y in range(len(ordered))]
+    for x, face, name in (
+        ([row.old for row in ordered], "bg", "baseline"),
+        ([row.new for row in ordered], "up", "candidate"),
+    ):
+        (dots,) = axes.plot(x, heights, "o", markersize=5.5, clip_on=False, zorder=4)
+        dots.set(markerfacecolor=COLOURS[face], markeredgecolor=COLOURS["up"])
+        dots.set_gid(mark(f"{name}:{at}"))
 
 
 def _others(axes: Axes, ordered: Sequence[_Row], at: int) -> None:
     """Draw the further baselines as ticks, many as the range that they span."""
-    found = [
-        (y + 0.5, [s for s in row.scores[2:] if s is not None]) for y, row in enumerate(ordered)
-    ]
-    if max((len(row.scores) for row in ordered), default=0) - 2 > _TICKS - 1:
+    found = [(y + 0.5, row.values[2:]) for y, row in enumerate(ordered)]
+    if max(len(row.others) for row in ordered) > _TICKS - 1:
         spans = [(min(own), max(own), y) for y, own in found if own]
         marks.bars(axes, spans, f"others:{at}", 6, "line")
         return
@@ -213,22 +224,24 @@ def _extra(drawn: Drawn) -> list[tuple[str, str]]:
 
 
 def _alt(drawn: Drawn, rows: Sequence[_Row], panels: Mapping[str, Sequence[_Row]]) -> str:
-    both = [r.scores[:2] for r in rows if r.scores[0] is not None and r.scores[1] is not None]
-    better = view.sign(drawn.metric)
-    rose = sum(better * ((new or 0.0) - (old or 0.0)) > 0 for new, old in both)
-    values = [score for row in rows for score in row.scores[:1] if score is not None]
-    reach = f", {min(values):.1f} to {max(values):.1f}" if values else ""
+    rose = sum(view.sign(drawn.metric) * (row.new - row.old) > 0 for row in rows)
+    low, high = (end(row.new for row in rows) for end in (min, max))
     return (
-        f"Dumbbell plots of {len(rows)} languages in {len(panels)} panels by family: scores in "
-        f"{unit(drawn.metric)} of {short(drawn.names[0])}{reach}, beside those of "
-        f"{short(drawn.names[1])}; {rose} of {len(both)} are better."
+        f"Dumbbell plots of {plural(len(rows), 'language')} in {plural(len(panels), 'panel')} by "
+        f"family: scores in {unit(drawn.metric)} of {short(drawn.names[0])}, {low:.1f} to "
+        f"{high:.1f}, beside those of {short(drawn.names[1])}; better in {rose} of {len(rows)}."
     )
 
 
 def _note(drawn: Drawn, rows: Sequence[_Row], without: Sequence[str]) -> str:
     lower = ", lower is better" if view.sign(drawn.metric) < 0 else ""
-    said = f"Scores in {unit(drawn.metric)}{lower}, one scale in all panels; a score that is "
-    said += "missing is not drawn. Verdicts are above: a gap here need not be a real one."
-    known = labels(without)
-    names = [known[key] for key in without]
-    return f"{said} Without any score: {listed(names)}." if names else said
+    said = f"Scores in {unit(drawn.metric)}{lower}, one scale in all panels. "
+    said += "Verdicts are above: a gap here need not be a real one."
+    if without:
+        names = labels(without)
+        said += f" Not drawn, without a difference: {plural(len(without), 'language')}, the table "
+        said += f"says why: {listed([names[key] for key in without])}."
+    if absent := sum(score is None for row in rows for score in row.others):
+        said += f" Of the other baselines {plural(absent, 'score')} without a difference "
+        said += f"{'is' if absent == 1 else 'are'} not drawn."
+    return said

@@ -11,14 +11,14 @@ from bayling_eval.report import view
 from bayling_eval.report.figures import marks, placing
 from bayling_eval.report.figures.drawn import (
     Drawn,
-    about,
     counted,
     factor,
-    labels,
+    listed,
+    named,
+    plural,
     safe,
     short,
     side_title,
-    signed,
     unit,
 )
 from bayling_eval.report.figures.svg import COLOURS, FONT_SIZE, Figure, canvas, finish, mark, panel
@@ -56,6 +56,8 @@ class Block:
     title: str
     metric: str
     entries: tuple[Entry, ...]
+    against: str = ""
+    """Baseline of entries that do not say theirs."""
 
 
 def overview(drawn: Drawn) -> list[Figure]:
@@ -69,6 +71,8 @@ def overview(drawn: Drawn) -> list[Figure]:
     )
     if len(drawn.names) > _FEW:
         note += f" Against all but {short(drawn.names[1])} only whole benchmarks are drawn."
+    if cut := [short(view.title(m)) for m in drawn.lines if not _groups_drawn(drawn, m)[1]]:
+        note += f" Sides in {listed(cut)} would be over {_MOST} rows: the table has them."
     title = f"Mean differences of {short(drawn.names[0])}"
     return [_figure("overview", title, blocks, note)]
 
@@ -87,7 +91,7 @@ def groups(drawn: Drawn) -> list[Figure]:
         blocks = [_groups_block(drawn, by, own) for by, own in kinds.items()]
         note = (
             f"{short(drawn.names[0])} against {short(drawn.names[1])}. Groups of fewer than "
-            f"{MIN_GROUP} show their members as marks: no mean, no interval and no verdict."
+            f"{MIN_GROUP} show their members as marks: no mean."
         )
         title = f"Groups of {_where(where)}"
         made.append(
@@ -97,18 +101,13 @@ def groups(drawn: Drawn) -> list[Figure]:
 
 
 def _overview_blocks(drawn: Drawn, metric: str) -> list[Block]:
-    by_pair = [
-        [m for m in p.macro if m.metric == metric and m.tasks == "pair" and m.by in _SIDES]
-        for p in drawn.pairs
-    ]
+    by_pair = [_means(drawn, metric, at) for at in range(len(drawn.pairs))]
     rows = [_by_task(drawn, at) for at in range(len(drawn.pairs))]
-    names = dict.fromkeys((m.by, m.group) for own in by_pair for m in own)
+    names, _ = _groups_drawn(drawn, metric)
     few = len(drawn.names) <= _FEW
-    if len(names) * (len(by_pair) if few else 1) > _MOST:
-        names = {key: None for key in names if key[0] == "suite"}
 
-    def entries(at: int, kinds: Sequence[str], *, named: bool = True) -> list[Entry]:
-        against = short(drawn.names[at + 1]) if named else ""
+    def entries(at: int, kinds: Sequence[str], *, told: bool = True) -> list[Entry]:
+        against = short(drawn.names[at + 1]) if told else ""
         return [
             Entry(_where(m.group), m, against, _members(m, rows[at]))
             for m in by_pair[at]
@@ -119,14 +118,29 @@ def _overview_blocks(drawn: Drawn, metric: str) -> list[Block]:
     single = len(by_pair) == 1
     if few and not single:
         every = [entry for at in range(len(by_pair)) for entry in entries(at, _SIDES)]
-        order = list(names)
-        every.sort(key=lambda one: order.index((one.macro.by, one.macro.group)))
+        every.sort(key=lambda one: names.index((one.macro.by, one.macro.group)))
         return [Block(title, metric, tuple(every))] if every else []
-    first = entries(0, _SIDES, named=False)
+    first = entries(0, _SIDES, told=False)
     rest = [entry for at in range(1, len(by_pair)) for entry in entries(at, ("suite",))]
     made = [(f"{title}, against {short(drawn.names[1])}", first)]
     made.append((f"{title}, against the others", rest))
-    return [Block(text, metric, tuple(own)) for text, own in made if own]
+    against = short(drawn.names[1])
+    return [Block(text, metric, tuple(own), against) for text, own in made if own]
+
+
+def _means(drawn: Drawn, metric: str, at: int) -> list[MacroRow]:
+    """Return the means of benchmarks and sides against one baseline."""
+    found = drawn.pairs[at].macro
+    return [m for m in found if m.metric == metric and m.tasks == "pair" and m.by in _SIDES]
+
+
+def _groups_drawn(drawn: Drawn, metric: str) -> tuple[list[tuple[str, str]], bool]:
+    """Return which groups the overview draws, and whether these are all."""
+    pairs = range(len(drawn.pairs))
+    names = list(dict.fromkeys((m.by, m.group) for at in pairs for m in _means(drawn, metric, at)))
+    if len(names) * (len(pairs) if len(drawn.names) <= _FEW else 1) <= _MOST:
+        return names, True
+    return [key for key in names if key[0] == "suite"], False
 
 
 def _by_task(drawn: Drawn, at: int) -> dict[tuple[str, str], Comparison]:
@@ -153,7 +167,7 @@ def _groups_block(drawn: Drawn, by: str, own: Sequence[MacroRow]) -> Block:
         entries.append(Entry(f"{len(small)} smaller groups", pooled, members=members))
     else:
         entries += [Entry(_group(m), m, members=_members(m, rows)) for m in small]
-    return Block(_KINDS[by], drawn.metric, tuple(entries))
+    return Block(_KINDS[by], drawn.metric, tuple(entries), short(drawn.names[1]))
 
 
 def _group(macro: MacroRow) -> str:
@@ -252,10 +266,8 @@ def _member_marks(axes: Axes, block: Block, limits: marks.Scale, at: int) -> dic
     found = marks.points(axes, rows, [v for _, v, _ in on], [y for _, _, y in on], f"member:{at}")
     off = [(v, y) for (_, y), v in zip(own, values, strict=True)]
     marks.off_scale(axes, off, limits, "mut", f"member:{at}")
-    names = labels(about(row) for row in rows)
     return {
-        name: [marks.tip(rows[one], names[about(rows[one])]) for one in ats]
-        for name, ats in found.items()
+        name: [marks.tip(rows[one], named(rows[one])) for one in ats] for name, ats in found.items()
     }
 
 
@@ -290,22 +302,40 @@ def _numbers(block: Block, entry: Entry) -> str:
 
 
 def _alt(blocks: Sequence[Block], title: str) -> str:
-    means = [(e, b) for b in blocks for e in b.entries if e.macro.delta is not None]
-    said = f"Forest plot, {title}: {len(means)} means with two intervals each."
-    if means:
-        ordered = sorted(means, key=lambda one: (one[0].macro.delta or 0.0) * factor(one[1].metric))
-        low, high = ordered[0], ordered[-1]
-        said += " Least is " + " and most ".join(
-            f"{_called(e)} ({signed((e.macro.delta or 0.0) * factor(b.metric))})"
-            for e, b in (low, high)
-        )
-        said += "."
-    members = [row for b in blocks for e in b.entries for row in e.members]
-    return f"{said} Members drawn one by one: {counted(members)}." if members else said
+    """Return the ends of each metric and baseline: of others they do not compare."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for block in blocks:
+        for entry in block.entries:
+            key = (block.metric, entry.against or block.against)
+            found.setdefault(key, []).append(entry)
+    count = sum(e.macro.delta is not None for own in found.values() for e in own)
+    each = " each" if count > 1 else ""
+    said = [f"Forest plot, {title}: {plural(count, 'mean')} with two intervals{each}."]
+    for (metric, against), own in found.items():
+        text = "; ".join(filter(None, (_ends(metric, own), _members_said(own))))
+        if text:
+            said.append(f"{short(view.title(metric))} against {against}: {text}.")
+    return " ".join(said)
 
 
-def _called(entry: Entry) -> str:
-    return f"{entry.label} against {entry.against}" if entry.against else entry.label
+def _ends(metric: str, own: Sequence[Entry]) -> str:
+    means = [(e.label, e.macro.delta) for e in own if e.macro.delta is not None]
+    means.sort(key=lambda one: view.sign(metric) * one[1])
+    told = [f"{label} ({_with_unit(delta, metric)})" for label, delta in means]
+    if len(told) < 2:
+        return "".join(told)
+    return f"worst is {told[0]}, best is {told[-1]}"
+
+
+def _with_unit(delta: float, metric: str) -> str:
+    text = view.number(delta, metric, signed=True)
+    return text if factor(metric) > 1 else f"{text} {short(view.title(metric))}"
+
+
+def _members_said(own: Sequence[Entry]) -> str:
+    """Say how tasks came out that are drawn one by one, each once whatever groups it is in."""
+    rows = {row.task: row for entry in own for row in entry.members}
+    return f"drawn one by one: {counted(rows.values())}" if rows else ""
 
 
 def _table(blocks: Sequence[Block]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

@@ -18,6 +18,8 @@ from bayling_eval.report.figures.drawn import (
     factor,
     labels,
     listed,
+    named,
+    plural,
     safe,
     short,
     signed,
@@ -30,8 +32,6 @@ _WIDTH, _LABEL, _CELL, _ROW, _HEAD = 1120, 232, 86, 24, 60
 _COLUMNS = (_WIDTH - _LABEL - 16) // _CELL
 # Fewer languages than this stand side by side.
 _ACROSS = 9
-# As in the table: tints deepen at these multiples of the minimum effect.
-_DEEPER = (3, 8)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _lines(name: str) -> list[str]:
 def _cell(axes: Axes, row: Comparison, at: tuple[int, int], target: str | None) -> None:
     """Draw one cell; only a confirmed difference is tinted."""
     x, y = at
-    role = _tint(row)
+    role = view.tint(row)
     tile = Rectangle((x + 0.02, y + 0.05), 0.96, 0.9, linewidth=0, clip_on=False)
     tile.set(facecolor=COLOURS[role or "bg"], gid=mark(f"cell:{role or 'plain'}"))
     axes.add_patch(tile)
@@ -149,24 +149,14 @@ def _points(row: Comparison) -> str:
     return signed(by * (row.delta or 0.0), 1 if by > 1 else 3)
 
 
-def _tint(row: Comparison) -> str:
-    if row.verdict not in ("regressed", "improved") or row.delta is None:
-        return ""
-    size = abs(row.delta) / (row.minimum_effect or math.inf)
-    depth = 1 + sum(size >= limit for limit in _DEEPER)
-    return f"{'down' if row.verdict == 'regressed' else 'up'}{depth}"
-
-
 def _alt(there: Sequence[Comparison], title: str) -> str:
     if not there:
         return f"Heat map, {title}: nothing is comparable."
     better = view.sign(there[0].metric)
     ordered = sorted(there, key=lambda row: better * (row.delta or 0.0))
-    low, high = (
-        f"{short(view.name_of(row))} ({_points(row)})" for row in (ordered[0], ordered[-1])
-    )
+    low, high = (f"{named(row)} ({_points(row)})" for row in (ordered[0], ordered[-1]))
     return (
-        f"Heat map, {title}: differences of {len(there)} sets of questions: "
+        f"Heat map, {title}: differences of {plural(len(there), 'set')} of questions: "
         f"{counted(there)}. Worst is {low}, best is {high}."
     )
 
@@ -176,5 +166,5 @@ def _note(own: Sequence[Comparison]) -> str:
     name = "accuracy above chance (guessing is 0), percent points"
     said = f"Differences in {name if metric == _CORRECTED else unit(metric)}. "
     said += "Only what is confirmed is tinted; a gap is a set that does not exist."
-    lost = [short(view.name_of(row)) for row in own if row.delta is None]
+    lost = [named(row) for row in own if row.delta is None]
     return f"{said} Without a difference: {listed(lost)}." if lost else said

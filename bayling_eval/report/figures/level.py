@@ -15,6 +15,8 @@ from bayling_eval.report.figures.drawn import (
     factor,
     language,
     listed,
+    named,
+    plural,
     safe,
     short,
     side,
@@ -49,8 +51,10 @@ def draw(drawn: Drawn) -> list[Figure]:
 def _figure(
     drawn: Drawn, family: str, sides: dict[str, list[Comparison]], *, several: bool
 ) -> Figure:
-    named = sorted(sides.items(), key=lambda one: (one[0] == "other", one[0].startswith("x-"), one))
-    rows = [row for _, own in named for row in own]
+    panels = sorted(
+        sides.items(), key=lambda one: (one[0] == "other", one[0].startswith("x-"), one)
+    )
+    rows = [row for _, own in panels for row in own]
     effect = marks.minimum(rows)
     ends = marks.numbers(rows, "delta")
     limits = marks.scale(ends, effect * 1.2 * factor(drawn.metric))
@@ -59,13 +63,15 @@ def _figure(
     span = (min(levels) - room, max(levels) + room)
     verdicts = [row.verdict for row in rows]
     extra = [("band", f"± {view.effect(drawn.metric, effect)}")] if effect else []
+    if not all(limits.holds(_delta(row)) for row in rows):
+        extra.append(("off", "beyond the scale, with its number"))
     head = marks.legend_height(marks.legend_words(verdicts, extra), _WIDTH)
-    lines = (len(named) + 1) // 2
+    lines = (len(panels) + 1) // 2
     tips: dict[str, list[str]] = {}
     without: list[str] = []
     with canvas(_WIDTH, head + lines * (_HEAD + _HIGH + _FOOT)) as drawing:
         marks.legend(panel(drawing, (0, 0, _WIDTH, head), "legend"), verdicts, extra)
-        for at, (name, own) in enumerate(named):
+        for at, (name, own) in enumerate(panels):
             left = _LEFT + (at % 2) * (_WIDE + _LEFT + 20)
             top = head + _HEAD + (at // 2) * (_HEAD + _HIGH + _FOOT)
             axes = panel(drawing, (left, top, _WIDE, _HIGH), f"panel-{at}")
@@ -98,15 +104,28 @@ def _points(
     on = [row for row in own if limits.holds(_delta(row))]
     group = f"mark:{name}"
     found = marks.points(axes, on, [_level(r) for r in on], [_delta(r) for r in on], group)
-    off = [row for row in own if not limits.holds(_delta(row))]
-    low = axes.get_ylim()[0]
+    tips = {key: [marks.tip(on[at], named(on[at])) for at in ats] for key, ats in found.items()}
+    return tips | _off_scale(axes, [row for row in own if row not in on], limits, group)
+
+
+def _off_scale(
+    axes: Axes, off: Sequence[Comparison], limits: marks.Scale, group: str
+) -> dict[str, list[str]]:
+    """Draw an arrow at the edge for each row beyond the scale, coloured only where confirmed."""
+    low, high = axes.get_ylim()
+    kinds: dict[tuple[str, str], list[Comparison]] = {}
     for row in off:
-        end = limits.cut(_delta(row), _INSET)
-        worse = abs(end - low) < abs(end - axes.get_ylim()[1])
-        role = "down" if worse else "up"
-        (arrow,) = axes.plot([_level(row)], [end], "v" if worse else "^", clip_on=False)
-        arrow.set(markersize=8, color=COLOURS[role], gid=mark(f"{group}:off"), zorder=5)
-    return {key: [marks.tip(on[at], _named(on[at])) for at in ats] for key, ats in found.items()}
+        worse = abs(_delta(row) - low) < abs(_delta(row) - high)
+        role = _ROLES.get(row.verdict, "mut")
+        kinds.setdefault(("v" if worse else "^", role), []).append(row)
+    tips = {}
+    for (shape, role), rows in kinds.items():
+        name = f"{group}:off:{'worse' if shape == 'v' else 'better'}:{role}"
+        ends = [limits.cut(_delta(row), _INSET) for row in rows]
+        (arrows,) = axes.plot([_level(row) for row in rows], ends, shape, clip_on=False)
+        arrows.set(markersize=8, color=COLOURS[role], gid=mark(name), zorder=5)
+        tips[name] = [marks.tip(row, named(row)) for row in rows]
+    return tips
 
 
 def _names(
@@ -119,23 +138,23 @@ def _names(
     off = [row for row in own if not limits.holds(_delta(row))]
     lost = [row for row in own if row.verdict == "regressed" and row not in off][:_LOSSES]
     gained = [row for row in reversed(own) if row.verdict == "improved" and row not in off]
-    named = [*off, *lost, *gained[:_GAINS]]
+    shown = [*off, *lost, *gained[:_GAINS]]
     if len(own) <= _ALL:
-        named += [row for row in own if row not in named]
+        shown += [row for row in own if row not in shown]
     low, high = axes.get_ylim()
 
     def at(row: Comparison) -> tuple[float, float]:
         across = (_level(row) - span[0]) / (span[1] - span[0])
         return across * _WIDE, (high - limits.cut(_delta(row), _INSET)) / (high - low) * _HIGH
 
-    rest = [row for row in own if row not in named]
-    texts = [_short(row) + (f" {signed(_delta(row), 1)}" if row in off else "") for row in named]
-    points = [at(row) for row in (*named, *rest)]
+    rest = [row for row in own if row not in shown]
+    texts = [_short(row) + (f" {signed(_delta(row), 1)}" if row in off else "") for row in shown]
+    points = [at(row) for row in (*shown, *rest)]
     room = (0.0, 0.0, float(_WIDE), float(_HIGH))
     placed, without = placing.place(points, texts, marks.SMALL, room, 5)
     for one in placed:
         x, y = points[one.index]
-        role = _ROLES.get(named[one.index].verdict, "fg")
+        role = _ROLES.get(shown[one.index].verdict, "fg")
         if one.far:
             middle = one.x + placing.width(texts[one.index], marks.SMALL) / 2
             end = (min(max(x, one.x), 2 * middle - one.x), one.y)
@@ -144,8 +163,8 @@ def _names(
                       transform=axes.transAxes)  # fmt: skip
         axes.text(one.x / _WIDE, 1 - one.y / _HIGH, texts[one.index], transform=axes.transAxes,
                   fontsize=marks.SMALL, va="center_baseline", color=COLOURS[role])  # fmt: skip
-    more = [row for row in own if row.verdict == "regressed" and row not in named]
-    return [_named(named[index]) for index in without] + [_named(row) for row in more]
+    more = [row for row in own if row.verdict == "regressed" and row not in shown]
+    return [named(shown[index]) for index in without] + [named(row) for row in more]
 
 
 def _delta(row: Comparison) -> float:
@@ -158,30 +177,31 @@ def _level(row: Comparison) -> float:
 
 def _short(row: Comparison) -> str:
     other = group_of(row.src_lang, row.tgt_lang) == "other"
-    return _named(row) if other else language(about(row))
-
-
-def _named(row: Comparison) -> str:
-    return f"{language(row.src_lang)} → {language(row.tgt_lang)}"
+    return named(row) if other else language(about(row))
 
 
 def _alt(drawn: Drawn, rows: Sequence[Comparison]) -> str:
     levels = marks.numbers(rows, "baseline_value")
     lost = marks.numbers([r for r in rows if r.verdict == "regressed"], "baseline_value")
     said = (
-        f"Scatter plot of {len(rows)} directions: the difference of {short(drawn.names[0])} from "
-        f"{short(drawn.names[1])} against the latter's score, {min(levels):.1f} to "
-        f"{max(levels):.1f} {unit(drawn.metric)}: {counted(rows)}."
+        f"Scatter plot of {plural(len(rows), 'direction')}: the difference of "
+        f"{short(drawn.names[0])} from {short(drawn.names[1])} against the latter's score, "
+        f"{_reach(levels)} {unit(drawn.metric)}: {counted(rows)}."
     )
     if lost:
-        said += f" Those that regressed had {min(lost):.1f} to {max(lost):.1f}."
+        said += f" What regressed had {_reach(lost)}."
     return said
+
+
+def _reach(values: Sequence[float]) -> str:
+    low, high = (f"{end(values):.1f}" for end in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def _note(drawn: Drawn, without: Sequence[str]) -> str:
     said = (
         f"Are losses where {short(drawn.names[1])} was weak, or strong? Named are confirmed losses "
         f"and the {_GAINS} largest confirmed gains of each panel, all where they are few; a "
-        "triangle with a number is beyond the scale."
+        "triangle with a number is beyond the scale, coloured only where it is confirmed."
     )
     return f"{said} No room for the names of: {listed(list(without))}." if without else said

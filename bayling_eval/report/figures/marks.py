@@ -131,7 +131,7 @@ def level_axis(axes: Axes, low: float, high: float) -> None:
     locator = MaxNLocator(6, steps=[1, 2, 5, 10])
     ticks = [t for t in locator.tick_values(low, high) if low <= t <= high]
     digits = _digits(ticks)
-    axes.set_xticks(ticks, [f"{t:.{digits}f}" for t in ticks])
+    axes.set_xticks(ticks, [f"{t:z.{digits}f}".replace("-", "\N{MINUS SIGN}") for t in ticks])
     axes.xaxis.grid(visible=True, color=COLOURS["line"], linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -233,7 +233,8 @@ def off_scale(
 def legend(axes: Axes, verdicts: Iterable[Verdict], extra: Sequence[tuple[str, str]] = ()) -> None:
     """Say in one or more lines what marks mean; the axes are as wide as the drawing.
 
-    ``extra`` are kinds (``thick``, ``thin``, ``band``, ``tick``, ``hollow``, ``filled``) and words.
+    ``extra`` are words with their kind: ``thick``, ``thin``, ``band``, ``range``, ``tick``,
+    ``off``, ``mean``, ``hollow`` or ``filled``.
     """
     width = axes.get_window_extent().width
     height = axes.get_window_extent().height
@@ -281,6 +282,8 @@ def _sample(axes: Axes, kind: str, x: float, y: float) -> None:
     elif kind in ("band", "range"):
         role, high = ("band", 6) if kind == "band" else ("line", 3)
         axes.fill_between([x - 8, x + 8], y - high, y + high, color=COLOURS[role], gid=name, lw=0)
+    elif kind == "off":
+        axes.plot([x], [y], "v", color=COLOURS["mut"], markersize=7, gid=name)
     elif kind == "tick":
         axes.plot([x, x], [y - 5, y + 5], color=COLOURS["mut"], linewidth=1.2, gid=name)
     else:

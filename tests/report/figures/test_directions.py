@@ -103,7 +103,7 @@ def test_few_directions(count):
     (figure,) = directions.draw(drawn(count))
     panels = {f"panel-{at}" for at in range(min(count, 2))}
     assert panels <= set(re.findall(r'data-g="(panel-\d)"', figure.svg))
-    assert f"in {count} directions" in figure.alt
+    assert f"in {count} direction{'s' if count > 1 else ''}: " in figure.alt
 
 
 def test_nothing_comparable_is_no_figure():

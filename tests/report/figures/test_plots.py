@@ -141,12 +141,6 @@ def test_families_have_every_score_on_one_scale():
     assert families.draw(drawn(20, 12)) == []
 
 
-def test_a_score_that_is_missing_is_not_drawn():
-    read = Read(families.draw(drawn(2, edit=edited(0, None)))[0])
-    assert read.group("candidate:0") is None
-    assert len(read.marks("panel-0", "baseline:0")) == 1
-
-
 def questions(keys, names=("new", "old"), metric="acc"):
     own = [about(f"{b}_{k}", lang=k, family=b) for b in ("xcopa", "belebele") for k in keys]
     draw = random.Random(5)
@@ -179,7 +173,7 @@ def test_sections_without_a_figure_are_absent():
         values[0][:] = [None] * len(values[0])
 
     assert set(plots.draw(drawn(12))) == {"overview", "directions", "level", "families"}
-    assert set(plots.draw(drawn(6, edit=edit))) == {"families"}
+    assert set(plots.draw(drawn(6, edit=edit))) == set()
     asked = plots.draw(questions(KEYS[:9], ("new", "old", "older")))
     assert set(asked) == {"overview", "groups", "knowledge"}
     assert [figure.fold for figure in asked["knowledge"]] == [False, True]

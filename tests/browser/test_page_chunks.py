@@ -9,6 +9,8 @@ from report_page import HOSTILE
 
 from bayling_eval.report import build, samples
 
+pytest_plugins = ["browser_lab"]
+
 TARGETS = ("arb_Arab", "heb_Hebr", "mya_Mymr", "tha_Thai", "deu_Latn", "zho_Hans")
 # Of this seed one direction is a confirmed loss.
 LOST = 13
@@ -44,22 +46,10 @@ def written(tmp_path_factory):
         return build.write(invent(folder / "results", what), folder / "reports").parent
 
 
-@pytest.fixture(scope="module")
-def browser():
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium: install it to test the page's script")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 @pytest.fixture
-def tab(browser):
+def tab(chromium):
     """Return a tab that notes what goes wrong in it."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.faults, page.asked = [], []
     page.on("console", lambda message: page.faults.append(message.text))
     page.on("pageerror", lambda error: page.faults.append(str(error)))
