@@ -272,7 +272,18 @@ def test_the_same_results_give_the_same_bytes(make, tmp_path):
         "comparisons.csv",
         "macro.csv",
         "directions.csv",
+        "comparisons.tex",
     }
+
+
+def test_the_tables_for_papers_are_those_of_compare(make, tmp_path, results, capsys):
+    make()
+    capsys.readouterr()
+    words = ["compare", "new", "old", "--trials", TRIALS, "--results", results, "--format", "latex"]
+    main([str(word) for word in [*words, "-q"]])
+    written = (tmp_path / "reports/r/tables/comparisons.tex").read_text(encoding="utf-8")
+    assert written.strip() == capsys.readouterr().out.strip()
+    assert written.count(r"\begin{tabular}") >= 2
 
 
 def test_what_an_earlier_report_of_the_name_wrote_is_removed(make, tmp_path):

@@ -157,6 +157,7 @@ def _write(
     *,
     quiet: bool,
 ) -> "tuple[Path, list[Comparisons]]":
+    from bayling_eval.cli import compare_latex
     from bayling_eval.gate import judge
     from bayling_eval.gate import rules as files
     from bayling_eval.report import build, releases
@@ -181,6 +182,8 @@ def _write(
         by=asked.by,
         judged=judge.judge(rules, found[0], asked.references) if rules else None,
         published=None,
+        latex="\n\n".join(compare_latex.tables(found, compare_latex.PLAIN, asked, choices.papers))
+        + "\n",
         history=history,
         single_file=choices.single_file,
         pdf=choices.pdf,

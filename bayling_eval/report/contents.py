@@ -44,6 +44,8 @@ class Report:
     single_file: bool = False
     """Whether all samples have to be on the page itself, as far as they fit."""
 
+    latex: str = ""
+    """The comparisons as tables for a paper; empty where nobody made them."""
     pdf: bool = False
     """Whether a brief is written too."""
 

@@ -1,4 +1,4 @@
-"""What is written: the folder, ``report.json`` and ``tables/*.csv``."""
+"""What is written: the folder, ``report.json`` and ``tables/``."""
 
 import itertools
 import json
@@ -21,7 +21,14 @@ from bayling_eval.store import System
 
 SCHEMA = "bayling_eval.report/1"
 _PACKAGES = ("jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "sacrebleu")
-_OWN = ("tables/*.csv", "figures/*.svg", "figures/*.pdf", "samples/*.js", "brief.pdf")
+_OWN = (
+    "tables/*.csv",
+    "tables/*.tex",
+    "figures/*.svg",
+    "figures/*.pdf",
+    "samples/*.js",
+    "brief.pdf",
+)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -51,7 +58,7 @@ def made_with() -> dict[str, str]:
 
 
 def tables(contents: Contents, scores: Sequence[Sequence[Score]]) -> dict[str, bytes]:
-    """Return each CSV file by its path; cells are no formulas."""
+    """Return each table by its path: CSV whose cells are no formulas, and LaTeX."""
     report, names = contents.report, contents.report.names
     found = {name: pair.rows for name, pair in zip(names[1:], report.found, strict=True)}
     frames = {
@@ -64,7 +71,10 @@ def tables(contents: Contents, scores: Sequence[Sequence[Score]]) -> dict[str, b
         frames["gates"] = aggregate.frame(report.judged.gates, GateOutcome)
     if report.published:
         frames["published"] = pd.DataFrame(report.published.document()["published"])
-    return {f"tables/{name}.csv": aggregate.csv_bytes(table) for name, table in frames.items()}
+    files = {f"tables/{k}.csv": aggregate.csv_bytes(table) for k, table in frames.items()}
+    if report.latex:
+        files["tables/comparisons.tex"] = report.latex.encode("utf-8", "replace")
+    return files
 
 
 def document(contents: Contents, scores: Sequence[Sequence[Score]]) -> bytes:
