@@ -8,20 +8,24 @@ to choose samples from. Opening needs Chromium.
 """
 
 import argparse
-import os
 import resource
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+
+from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from report_lab import Invention, Text, flores_pairs, invent
 
 from bayling_eval.report import build
+from bayling_eval.report.contents import Report
 
 WORDS = [
     "the",
@@ -67,37 +71,33 @@ def texts(pairs: list[tuple[str, str]], count: int) -> dict[tuple[str, str], lis
     }
 
 
-def built(folder: Path, systems: int, directions: int, segments: int) -> Path:
+def built(folder: Path, systems: int, directions: int, segments: int) -> tuple[Path, list[float]]:
+    """Return the page, and what it took: seconds, CPU seconds and peak megabytes."""
     pairs = flores_pairs(directions)
     names = tuple(f"system-{number}" for number in range(systems))
     what = Invention(systems=names, pairs=pairs, texts=texts(pairs, segments) if segments else None)
     report = invent(folder / "results", what)
-    if os.fork() == 0:
-        # Of this child alone: inventing takes memory too.
-        started, before = time.monotonic(), time.process_time()
-        page = build.write(report, folder / "reports")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        beside = sum(p.stat().st_size for p in (folder / "reports").rglob("samples/*.js"))
-        print(
-            f"built in {time.monotonic() - started:.1f} s ({time.process_time() - before:.1f} s of "
-            f"CPU), {peak:.0f} MB; page {page.stat().st_size / 1e6:.2f} MB, samples beside it "
-            f"{beside / 1e6:.2f} MB",
-            flush=True,
-        )
-        os._exit(0)
-    os.wait()
-    return folder / "reports" / report.name / "index.html"
+    # In a child of its own: inventing takes memory too.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_written, report, folder / "reports").result()
 
 
-def opened(page: Path) -> None:
-    from playwright.sync_api import sync_playwright
+def _written(report: Report, reports: Path) -> tuple[Path, list[float]]:
+    started, before = time.monotonic(), time.process_time()
+    page = build.write(report, reports)
+    took = [time.monotonic() - started, time.process_time() - before]
+    return page, [*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
 
+
+def opened(page: Path) -> tuple[list[float], list[float]]:
+    """Return the milliseconds of five first paints, and of sorting by each of ten columns."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         sys.exit("no Chromium: the page was not opened")
+    paints: list[float] = []
+    sorts: list[float] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        paints, sorts = [], []
         for _ in range(5):
             tab = browser.new_page(viewport={"width": 1280, "height": 1000})
             tab.goto(page.as_uri())
@@ -107,10 +107,7 @@ def opened(page: Path) -> None:
             sorts += tab.evaluate(SORT)
             tab.close()
         browser.close()
-    print(
-        f"first contentful paint {statistics.median(paints):.0f} ms (slowest {max(paints):.0f}), "
-        f"sorting {statistics.median(sorts):.0f} ms (slowest {max(sorts):.0f})"
-    )
+    return paints, sorts
 
 
 def main() -> None:
@@ -118,9 +115,21 @@ def main() -> None:
     parser.add_argument("--systems", type=int, default=12)
     parser.add_argument("--directions", type=int, default=404)
     parser.add_argument("--texts", type=int, default=0)
+    parser.add_argument("--plain", action="store_true", help="print five numbers and no words")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        opened(built(Path(folder), given.systems, given.directions, given.texts))
+        page, (wall, cpu, peak) = built(Path(folder), given.systems, given.directions, given.texts)
+        size = page.stat().st_size / 1e6
+        beside = sum(path.stat().st_size for path in page.parent.glob("samples/*.js")) / 1e6
+        paints, sorts = opened(page)
+    paint, sort = statistics.median(paints), statistics.median(sorts)
+    if given.plain:
+        print(wall, peak, size, paint, sort)
+        return
+    print(f"built in {wall:.1f} s ({cpu:.1f} s of CPU) with {peak:.0f} MB")
+    print(f"page {size:.2f} MB, samples beside it {beside:.2f} MB")
+    print(f"first paint {paint:.0f} ms (slowest {max(paints):.0f})")
+    print(f"sorting {sort:.0f} ms (slowest {max(sorts):.0f})")
 
 
 if __name__ == "__main__":

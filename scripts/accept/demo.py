@@ -1,14 +1,33 @@
 """`bayling-eval demo`: in minutes, and the page finds the two damaged languages and no other."""
 
 import json
+import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
+from axe_playwright_python.sync_playwright import Axe
 from common import cli, expect
+from playwright.sync_api import sync_playwright
 
 DAMAGED = {"cym_Latn", "tam_Taml"}
 LIMIT_S = 300.0
+
+
+def looked_at(page: Path, scheme: Literal["light", "dark"]) -> tuple[list[str], list[str]]:
+    """Open the page in Chromium; return what axe-core finds, and what was asked for."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    expect(program is not None, "there is a Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page(color_scheme=scheme)
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(page.resolve().as_uri())
+        found = [one["id"] for one in Axe().run(tab).response["violations"]]
+        browser.close()
+    return found, [url for url in asked if not url.startswith("data:")]
 
 
 def main() -> None:
@@ -41,6 +60,10 @@ def main() -> None:
                 f"{metric}: of {len(own)} directions {len(worse)} regressed, "
                 f"those of {', '.join(sorted(found))}; all others: no change",
             )
+        for scheme in ("light", "dark"):
+            faults, asked = looked_at(page, scheme)
+            expect(asked == [page.resolve().as_uri()], f"{scheme}: the page asks for itself alone")
+            expect(not faults, f"{scheme}: axe-core finds {len(faults)} violations")
         questions = {row["verdict"] for row in rows if row["metric"] == "acc"}
         expect(questions == {"no_change"}, "questions: no change")
 

@@ -10,7 +10,7 @@ from common import DATA
 SCRIPTS = (
     *("quick", "wmt22", "ntrex", "bayling", "stock_lm_eval", "rerun", "kill", "parity", "xcopa"),
     *("demo", "wheel", "health", "engines", "streaming", "comet_score", "significance"),
-    *("compare_real", "simulation"),
+    *("compare_real", "page", "simulation"),
 )
 
 
