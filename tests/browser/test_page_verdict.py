@@ -1,4 +1,4 @@
-"""The verdict in a browser: gates lead to the rows that fail them, and count what the table shows."""
+"""The verdict in a browser: gates lead to the rows that fail them, and count as the table does."""
 
 from dataclasses import replace
 
