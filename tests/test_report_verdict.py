@@ -134,6 +134,7 @@ def test_one_metric_written_in_two_ways_is_refused(make, tmp_path, results, caps
 def test_published_scores_stand_beside_and_are_not_tested(make, tmp_path):
     _, page = make("--published", "NLLB-200", baselines=("old",))
     words = Page(page).words
-    assert "NLLB-200 has no number of these tasks; its numbers are of others" in words
+    assert "1 system has no number of these tasks" in words
+    assert "NLLB-200: its numbers are of others" in words
     document = json.loads((tmp_path / "reports/r/report.json").read_text(encoding="utf-8"))
     assert document["published"] == []

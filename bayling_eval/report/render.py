@@ -11,7 +11,7 @@ import jinja2
 from bayling_eval import published, statistics
 from bayling_eval.compare import MARKS, shared
 from bayling_eval.macro import MIN_GROUP
-from bayling_eval.report import causes, flags, samples, summary, table, texts, view
+from bayling_eval.report import causes, flags, printed, samples, summary, table, texts, view
 from bayling_eval.report.contents import Contents, Report
 
 _PAGE = Path(__file__).parent / "page"
@@ -148,6 +148,9 @@ def _environment() -> jinja2.Environment:
         name_of=view.name_of,
         tongue=view.tongue,
         citations=published.citations,
+        printed_groups=printed.groups,
+        printed_lines=printed.lines,
+        too_few=printed.few,
         outcome_marks={"pass": "✓", "warn": "!", "fail": "✕", "waived": "✋", "allowed": "✓"},
         bar_of=summary.bar,
         delta_text=view.delta_text,
