@@ -11,6 +11,7 @@ from bayling_eval.gate.outcomes import Judgement
 from bayling_eval.method import Method
 from bayling_eval.published import Context
 from bayling_eval.report import view
+from bayling_eval.report.ranks import Rank, ranks
 from bayling_eval.report.texts import ids
 from bayling_eval.store import System
 
@@ -105,3 +106,10 @@ class Contents:
         """What must be known first of the benchmarks."""
         families = {line.row.family for own in self.lines.values() for line in own}
         return sorted({sources.NOTICES[name] for name in families if name in sources.NOTICES})
+
+    @property
+    def ranked(self) -> list[Rank]:
+        """Ranks of the systems in the headline metric; none where they are few."""
+        report = self.report
+        effect = report.method.minimum_effect(report.headline)
+        return ranks(self.lines[report.headline], report.names, effect)

@@ -91,6 +91,7 @@ def document(contents: Contents, scores: Sequence[Sequence[Score]]) -> bytes:
         "rows": [row.model_dump() for pair in report.found for row in pair.rows],
         "macro": [row.model_dump() for pair in report.found for row in pair.macro],
         "scores": [row.model_dump() for rows in scores for row in rows],
+        "ranks": [asdict(one) for one in contents.ranked],
         "causes": _causes(contents.lines),
         "samples": _samples(contents.shown),
         **published.document(),

@@ -45,6 +45,7 @@ def page(contents: Contents) -> str:
             notices=contents.notices,
             counts=summary.counts(line.row for line in contents.lines[report.headline]),
             overview=_overview(report),
+            ranked=contents.ranked,
             anything=any(
                 line.row.delta is not None for own in contents.lines.values() for line in own
             ),
