@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,11 @@ class _Pair:
     source: Path
     references: Mapping[str, Path]
     documents: Path | None
+
+
+def notices(families: Iterable[str]) -> list[str]:
+    """Return what a reader of scores of these families must know first, each thing once."""
+    return sorted({NOTICES[name] for name in families if name in NOTICES})
 
 
 def data_folder(data: Path | None) -> Path | None:

@@ -340,3 +340,8 @@ def test_a_changed_file_is_read_again(tmp_path, lines):
     assert after.sources == tuple(lines)
     assert after.files[0].sha256 != before.files[0].sha256
     assert after.files[1:] == before.files[1:]
+
+
+def test_what_must_be_known_of_two_families_is_said_once():
+    assert len(sources.notices(["sample", "sample_questions", "flores200", "sample"])) == 1
+    assert sources.notices(["flores200", "wmt22"]) == []

@@ -104,8 +104,7 @@ class Contents:
     @property
     def notices(self) -> list[str]:
         """What must be known first of the benchmarks."""
-        families = {line.row.family for own in self.lines.values() for line in own}
-        return sorted({sources.NOTICES[name] for name in families if name in sources.NOTICES})
+        return sources.notices(line.row.family for own in self.lines.values() for line in own)
 
     @property
     def ranked(self) -> list[Rank]:

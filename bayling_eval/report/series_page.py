@@ -121,7 +121,7 @@ def page(name: str, found: Found, told: Mapping[str, Any]) -> tuple[str, list[Fi
         at=_at(found),
         gaps=_gaps(found),
         settings=_settings(found),
-        notices=sorted(sources.NOTICES[one] for one in families if one in sources.NOTICES),
+        notices=sources.notices(families),
     )
     return text, [figure for block in blocks for figure in block.drawn]
 
