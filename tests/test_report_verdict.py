@@ -128,6 +128,16 @@ def test_one_metric_written_in_two_ways_is_refused(make, tmp_path, results, caps
     assert "add --metric bleu:tokenize=char" in capsys.readouterr().err
 
 
+def test_code_that_rules_name_does_not_run_unless_it_is_agreed_to(tmp_path, results, capsys):
+    (tmp_path / "mine.py").write_text("raise SystemExit('ran')", encoding="utf-8")
+    text = f'[[gates]]\nid = "a"\nrule = "count"\nmetric = "{tmp_path}/mine.py:Mine"\n'
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    words = ["report", "r", "--candidate", "new", "--baseline", "old", "--rules"]
+    words += [str(tmp_path / "mine.toml"), "--results", str(results)]
+    assert main([*words, "--reports", str(tmp_path / "reports"), "-q"]) == 2
+    assert "if you trust it" in capsys.readouterr().err
+
+
 # Published scores
 
 

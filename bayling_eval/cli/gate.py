@@ -58,6 +58,7 @@ def command(
 
     found = rules.load(rules_file)
     _check(found, asked, (junit, summary), (str(rules_file), candidate, baseline))
+    # First: code that nobody agreed to would run in what follows.
     asked = under(found, asked)
     found.check_directions()
     chosen, other = store.find(results, candidate), store.find(results, baseline)

@@ -166,8 +166,9 @@ def _write(
     choices, asked, command = how
     rules = files.load(choices.rules) if choices.rules else None
     if rules:
-        rules.check_directions()
+        # First: code that nobody agreed to would run in what follows.
         asked = replace(under(rules, asked), also=rules.metrics)
+        rules.check_directions()
     # Comparing takes long: a file that cannot be read is told first.
     history = releases.load(choices.history)
     # The page shows the usual averages too, whatever else is asked for.
