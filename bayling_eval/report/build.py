@@ -51,7 +51,7 @@ def write(report: Report, reports: Path) -> Path:
             for kind, content in figure.files.items()
         },
         "report.json": document.document(contents, scores),
-        # Last: where writing was cut off, no page speaks of other numbers than the files beside it.
+        # Last: a report that was cut off before it was whole has no page.
         "index.html": render.page(contents).encode("utf-8", "replace"),
     }
     document.write(folder, files)

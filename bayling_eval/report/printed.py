@@ -1,9 +1,15 @@
 """What papers print, laid out for the page: a line a system and metric, a column a group."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bayling_eval import aggregate
 from bayling_eval.macro import MIN_GROUP
 from bayling_eval.published import Context, GroupMean
+from bayling_eval.report import table
+
+COLUMNS = 6
+"""More published columns do not stand in the table of directions; their own section has all."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +49,23 @@ def lines(context: Context) -> list[Line]:
 def few(mean: GroupMean) -> bool:
     """Return whether a group has too few numbers for a mean to be shown."""
     return mean.n is not None and mean.n < MIN_GROUP
+
+
+def columns(context: Context | None, tasks: Sequence[str]) -> list[table.Extra]:
+    """Return a column a published system and metric for the table of tasks; none of many."""
+    cells = context.cells(tasks) if context else []
+    names = list(cells[0]) if cells else []
+    by_task = dict(zip(tasks, cells, strict=True)) if names else {}
+    return [_column(name, by_task) for name in names] if len(names) <= COLUMNS else []
+
+
+def _column(name: str, by_task: Mapping[str, Mapping[str, float | None]]) -> table.Extra:
+    system, _, metric = name.rpartition(" ")
+
+    def cell(line: aggregate.Line) -> table.Cell:
+        value = by_task[line.row.task][name]
+        if value is None:
+            return table.Cell("not printed", absent=True)
+        return table.Cell(f"{value:.2f}", value)
+
+    return table.Extra(table.Column(system, f"{metric}, not tested"), cell)

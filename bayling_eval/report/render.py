@@ -28,53 +28,47 @@ _SECTIONS = {
 def page(contents: Contents) -> str:
     """Return the page as HTML."""
     report, told, shown = contents.report, contents.told, contents.shown
-    css, script = _joined("css"), _joined("js")
-    rows = {name: table.rows(own, name) for name, own in contents.lines.items()}
+    tasks = [line.row.task for line in contents.lines[report.headline]]
+    extra = {report.headline: printed.columns(report.published, tasks)}
+    rows = {n: table.rows(own, n, extra.get(n, ())) for n, own in contents.lines.items()}
     sampled = [one.row.task for one in shown.directions]
-    text = (
-        _environment()
-        .get_template("index.html.jinja")
-        .render(
-            report=report,
-            css=css,
-            script=script,
-            policy=_policy(css, script, chunked=bool(shown.chunks)),
-            headline=report.headline,
-            names=report.names,
-            judged=report.judged,
-            notices=contents.notices,
-            counts=summary.counts(line.row for line in contents.lines[report.headline]),
-            overview=_overview(report),
-            ranked=contents.ranked,
-            anything=any(
-                line.row.delta is not None for own in contents.lines.values() for line in own
-            ),
-            losses=causes.losses(contents.lines, "regressed"),
-            gains=causes.losses(contents.lines, "improved"),
-            tests=told["tests"][report.metrics.index(report.headline)]["tests"],
-            columns={
-                name: table.columns(own, report.names, name) for name, own in contents.lines.items()
-            },
-            rows=rows[report.headline],
-            tables=rows,
-            row_ids=report.row_ids,
-            sample_ids=dict(zip(sampled, texts.ids("samples", sampled), strict=True)),
-            signature_ids={
-                (m["metric"], m["signature"]): f"sig{number}"
-                for number, m in enumerate(told["metrics"], 1)
-            },
-            shown=shown,
-            told=told,
-            missing=_by_reason(told["missing"]),
-            figures=contents.figures,
-            history=contents.history,
-            files=_files(told["tasks"]),
-            settings_known=all(
-                cell["settings_known"] for system in told["systems"][:2] for cell in system["cells"]
-            ),
-        )
+    return standalone(
+        "index.html.jinja",
+        chunked=bool(shown.chunks),
+        report=report,
+        headline=report.headline,
+        names=report.names,
+        judged=report.judged,
+        notices=contents.notices,
+        counts=summary.counts(line.row for line in contents.lines[report.headline]),
+        overview=_overview(report),
+        ranked=contents.ranked,
+        anything=any(line.row.delta is not None for own in contents.lines.values() for line in own),
+        losses=causes.losses(contents.lines, "regressed"),
+        gains=causes.losses(contents.lines, "improved"),
+        tests=told["tests"][report.metrics.index(report.headline)]["tests"],
+        columns={
+            name: table.columns(own, report.names, name, extra.get(name, ()))
+            for name, own in contents.lines.items()
+        },
+        rows=rows[report.headline],
+        tables=rows,
+        row_ids=report.row_ids,
+        sample_ids=dict(zip(sampled, texts.ids("samples", sampled), strict=True)),
+        signature_ids={
+            (m["metric"], m["signature"]): f"sig{number}"
+            for number, m in enumerate(told["metrics"], 1)
+        },
+        shown=shown,
+        told=told,
+        missing=_by_reason(told["missing"]),
+        figures=contents.figures,
+        history=contents.history,
+        files=_files(told["tasks"]),
+        settings_known=all(
+            cell["settings_known"] for system in told["systems"][:2] for cell in system["cells"]
+        ),
     )
-    return text.lstrip()
 
 
 def fragment(names: Sequence[str]) -> Callable[[samples.Shown], str]:
@@ -84,15 +78,15 @@ def fragment(names: Sequence[str]) -> Callable[[samples.Shown], str]:
     return lambda one: str(module.segments(one))
 
 
-def standalone(template: str, **values: Any) -> str:
-    """Return another page of the same style, script and policy."""
+def standalone(template: str, *, chunked: bool = False, **values: Any) -> str:
+    """Return a page with the style, the script and the policy that all pages share.
+
+    ``chunked`` says whether scripts beside it may hold samples.
+    """
     css, script = _joined("css"), _joined("js")
-    text = (
-        _environment()
-        .get_template(template)
-        .render(css=css, script=script, policy=_policy(css, script, chunked=False), **values)
-    )
-    return text.lstrip()
+    policy = _policy(css, script, chunked=chunked)
+    found = _environment().get_template(template)
+    return found.render(css=css, script=script, policy=policy, **values).lstrip()
 
 
 def _overview(report: Report) -> dict[str, list[summary.Summary]]:

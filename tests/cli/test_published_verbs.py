@@ -12,6 +12,7 @@ from conftest import SEGMENTS, sentences, spoil, write_lines
 from bayling_eval import published
 from bayling_eval.cli.main import main
 from bayling_eval.published import PublishedScore
+from bayling_eval.report import printed as papers
 
 LANGS = {"eng": "eng_Latn", "deu": "deu_Latn", "tha": "tha_Thai"}
 PAIRS = ("eng_Latn-deu_Latn", "eng_Latn-tha_Thai", "deu_Latn-eng_Latn")
@@ -238,6 +239,10 @@ def test_a_report_shows_published_scores_as_context(reported, tmp_path):
     assert {(r["task"], r["value"]) for r in document["published"]} >= {
         (f"flores101_{pair}", value) for pair, value in SPBLEU.items()
     }
+    directions = page[page.index('<table class="sortable">') :].partition("</table>")[0]
+    assert directions.count("spbleu-published, not tested") == 1
+    assert '<td data-s="42.58">42.58' in directions
+    assert "not printed" in directions
     means = {(m["group"], m["metric"]): m for m in document["published_macro"]}
     mean = means["flores101 eng_Latn-x", "spbleu-published"]
     assert mean["value"] == pytest.approx((42.58 + 19.51) / 2)
@@ -252,3 +257,11 @@ def test_published_scores_change_no_row_of_a_report(reported):
         assert plain[key] == beside[key]
     assert plain["published"] == []
     assert "Published scores" not in reported()[0]
+
+
+def test_many_published_columns_stand_in_their_section_alone(reported, monkeypatch):
+    monkeypatch.setattr(papers, "COLUMNS", 1)
+    page, _ = reported("--published", "NLLB-200")
+    directions = page[page.index('<table class="sortable">') :].partition("</table>")[0]
+    assert "published" not in directions
+    assert "42.58" in page[page.index('<section id="published"') :].partition("</section>")[0]
